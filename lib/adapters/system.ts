@@ -1,0 +1,26 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../core/clock.js';
+import { ENTRY_ID_BYTES } from '../core/entry.js';
+import type { Ids } from '../core/ids.js';
+
+/** The machine's clocks and timers. Timers do not keep the process alive: a cache must never be what holds up an exit. */
+export const systemClock: Clock = {
+  monotonic: () => performance.now(),
+  wall: () => Date.now(),
+  schedule(ms, run) {
+    const timer = setTimeout(run, ms);
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+};
+
+export function systemIds(): Ids {
+  const process = randomBytes(9).toString('base64url');
+  let attempts = 0;
+  return {
+    process,
+    token: () => `${process}.${(++attempts).toString(36)}`,
+    entryId: () => randomBytes(ENTRY_ID_BYTES).toString('hex'),
+    random: () => Math.random(),
+  };
+}

@@ -1,0 +1,72 @@
+import type { Entry } from './entry.js';
+import type { GenerationName, GenerationStamp } from './generations.js';
+import type { Policy } from './policy.js';
+
+/** Why a result must not be kept. */
+export type UncacheableReason =
+  'asked' | 'inner-critical' | 'inner-private' | 'inner-uncacheable' | 'unencodable' | 'too-old' | 'too-large';
+
+/** What one guarded value, read inside a load, asks of the value that is made from it. */
+export interface InnerValue {
+  readonly domain: string;
+  readonly softMs: number;
+  readonly hardMs: number;
+  readonly whileRevalidateMs: number;
+  readonly ifErrorMs: number;
+  readonly stamps: readonly GenerationStamp[];
+  /** Set: whatever contains this value cannot be kept. */
+  readonly uncacheable: UncacheableReason | undefined;
+}
+
+/** The strictest of what was read inside a load; grows as the load reads. Times are store times. */
+export class Inheritance {
+  softMs = Infinity;
+  hardMs = Infinity;
+  whileRevalidateMs = Infinity;
+  ifErrorMs = Infinity;
+  uncacheable: { readonly reason: UncacheableReason; readonly domain: string } | undefined;
+  private readonly seen = new Map<GenerationName, number>();
+
+  add(inner: InnerValue): void {
+    if (inner.uncacheable) this.uncacheable ??= { reason: inner.uncacheable, domain: inner.domain };
+    this.softMs = Math.min(this.softMs, inner.softMs);
+    this.hardMs = Math.min(this.hardMs, inner.hardMs);
+    this.whileRevalidateMs = Math.min(this.whileRevalidateMs, inner.whileRevalidateMs);
+    this.ifErrorMs = Math.min(this.ifErrorMs, inner.ifErrorMs);
+    for (const { name, value } of inner.stamps) this.seen.set(name, Math.min(value, this.seen.get(name) ?? Infinity));
+  }
+
+  /** `own` and what was inherited; of a generation in both, the older stamp. */
+  stamps(own: readonly GenerationStamp[]): GenerationStamp[] {
+    const all = new Map(this.seen);
+    for (const { name, value } of own) all.set(name, Math.min(value, all.get(name) ?? Infinity));
+    return [...all].map(([name, value]) => ({ name, value }));
+  }
+}
+
+/**
+ * What a value of `inner` asks of a value of `outer` that is made from it.
+ *
+ * @param entry without one, nothing vouches for the value
+ * @param softMs when it was served stale: since when it is
+ */
+export function asInner(inner: Policy, entry: Entry | undefined, outer: Policy, softMs?: number): InnerValue {
+  const uncacheable = whyUncacheable(inner, entry, outer);
+  if (!entry)
+    return { domain: inner.domain, softMs: 0, hardMs: 0, whileRevalidateMs: 0, ifErrorMs: 0, stamps: [], uncacheable };
+  return {
+    domain: inner.domain,
+    softMs: Math.floor(softMs ?? Math.min(entry.softMs, entry.beganMs + inner.softTtlMs)),
+    hardMs: Math.min(entry.hardMs, entry.beganMs + inner.hardTtlMs),
+    whileRevalidateMs: Math.min(entry.whileRevalidateMs, inner.whileRevalidateMs),
+    ifErrorMs: Math.min(entry.ifErrorMs, inner.ifErrorMs),
+    stamps: entry.stamps,
+    uncacheable,
+  };
+}
+
+function whyUncacheable(inner: Policy, entry: Entry | undefined, outer: Policy): UncacheableReason | undefined {
+  if (inner.freshness === 'critical') return 'inner-critical';
+  if (inner.partition && inner.partition !== outer.partition) return 'inner-private';
+  return entry === undefined || inner.keep !== 'entry' ? 'inner-uncacheable' : undefined;
+}

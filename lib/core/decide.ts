@@ -1,0 +1,99 @@
+import { FLAG, type Entry } from './entry.js';
+import type { Drift } from './generations.js';
+import type { Policy } from './policy.js';
+
+/** Why a read could not be answered from the store. */
+export type MissCause =
+  | 'absent'
+  | 'expired'
+  | 'invalidated'
+  | 'schema'
+  | 'corrupt'
+  | 'future'
+  | 'generation-lost'
+  | 'epoch'
+  | 'no-store'
+  | 'store-unavailable';
+
+/** What a read found: an entry, bytes that give none to this reader, or nothing. */
+export type Found = EntryView | 'corrupt' | 'schema' | undefined;
+
+/** An entry and what the store says about the world around it. */
+export interface EntryView {
+  readonly entry: Entry;
+  readonly drift: Drift;
+  /** Written to the server process that answers now; another one may have lost invalidations. */
+  readonly sameEpoch: boolean;
+}
+
+export type Decision =
+  /** Serve it; with `refresh`, one load runs behind. `staleMs`: how long past its soft expiry. */
+  | {
+      readonly kind: 'serve';
+      readonly stale: false;
+      readonly refresh: false;
+      readonly ageMs: number;
+      readonly staleMs: 0;
+    }
+  | {
+      readonly kind: 'serve';
+      readonly stale: true;
+      readonly refresh: true;
+      readonly ageMs: number;
+      readonly staleMs: number;
+    }
+  /** Serve it if the source says that its version is the current one. */
+  | { readonly kind: 'validate'; readonly ageMs: number }
+  /** Load; until `fallbackUntilMs` (store time) the entry may stand in for a failed or slow load. */
+  | { readonly kind: 'load'; readonly cause: MissCause; readonly fallbackUntilMs: number | undefined }
+  /** A mark says that results are uncacheable: load for yourself, without a lease. */
+  | { readonly kind: 'pass' };
+
+/**
+ * What a reader of `policy` does about what it found, at store time `nowMs`. Pure. The entry carries the bounds that its
+ * writer gave it; the reader's own policy bounds too, and the stricter one wins.
+ */
+export function decide(found: Found, policy: Policy, nowMs: number): Decision {
+  if (policy.keep === 'nothing') return load('no-store');
+  if (found === undefined) return load('absent');
+  if (typeof found === 'string') return load(found);
+  const { entry, drift } = found;
+  if (entry.flags & FLAG.removed || drift.kind === 'removed') return load('invalidated');
+  if (entry.beganMs > nowMs) return load('future');
+  const invalidated = drift.kind === 'expired' || (entry.flags & FLAG.marked) !== 0;
+  const lost = !found.sameEpoch ? 'epoch' : drift.kind === 'unknown' ? 'generation-lost' : undefined;
+  if (entry.flags & FLAG.hitForMiss) {
+    return lost || invalidated || nowMs >= entry.hardMs ? load('absent') : { kind: 'pass' };
+  }
+  const hardMs = Math.min(entry.hardMs, entry.beganMs + policy.hardTtlMs);
+  if (nowMs >= hardMs) return load('expired');
+
+  if (!policy.staleAllowed) {
+    if (lost) return load(lost);
+    if (invalidated) return load('invalidated');
+  }
+  const ageMs = nowMs - entry.beganMs;
+  if (policy.keep === 'validated') return { kind: 'validate', ageMs };
+
+  // However the clocks stand, what was invalidated or may have been is not fresh any more.
+  const softMs = Math.min(softExpiry(found, policy), lost || invalidated ? nowMs : Infinity);
+  if (nowMs < softMs) return { kind: 'serve', stale: false, refresh: false, ageMs, staleMs: 0 };
+  const staleMs = nowMs - softMs;
+  if (staleMs < Math.min(entry.whileRevalidateMs, policy.whileRevalidateMs)) {
+    return { kind: 'serve', stale: true, refresh: true, ageMs, staleMs };
+  }
+  const cause = lost ?? (invalidated ? 'invalidated' : 'expired');
+  const fallbackUntilMs = Math.min(softMs + Math.min(entry.ifErrorMs, policy.ifErrorMs), hardMs);
+  return { kind: 'load', cause, fallbackUntilMs: nowMs < fallbackUntilMs ? fallbackUntilMs : undefined };
+}
+
+/** Stale windows start here: at the soft TTL, or at the invalidation if that came first. */
+function softExpiry({ entry, drift }: EntryView, policy: Policy): number {
+  const ttlMs = entry.flags & FLAG.negative ? (policy.negativeTtlMs ?? 0) : policy.softTtlMs;
+  const softMs = Math.min(entry.softMs, entry.beganMs + ttlMs);
+  return drift.kind === 'expired' ? Math.min(softMs, drift.atMs) : softMs;
+}
+
+function load(cause: MissCause): Decision {
+  return { kind: 'load', cause, fallbackUntilMs: undefined };
+}

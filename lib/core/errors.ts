@@ -1,0 +1,95 @@
+/** Stable codes; a message may change, a code does not. */
+export type CacheGuardErrorCode =
+  | 'CG_INVALID_OPTIONS'
+  | 'CG_INVALID_POLICY'
+  | 'CG_UNKNOWN_DOMAIN'
+  | 'CG_DUPLICATE_DOMAIN'
+  | 'CG_NAME_CLASH'
+  | 'CG_INVALID_DECORATION'
+  | 'CG_NOT_A_PROMISE'
+  | 'CG_UNUSABLE_KEY'
+  | 'CG_UNENCODABLE'
+  | 'CG_INVALID_VERSION'
+  | 'CG_NOTHING_TO_KEEP'
+  | 'CG_WAIT_TIMEOUT'
+  | 'CG_LOAD_TIMEOUT'
+  | 'CG_OVERLOADED'
+  | 'CG_STORE_UNAVAILABLE'
+  | 'CG_CLOSED'
+  | 'CG_MISSING_PEER';
+
+export interface CacheGuardErrorFields {
+  readonly domain?: string;
+  readonly key?: string;
+  readonly field?: string;
+  readonly method?: string;
+  readonly cause?: unknown;
+}
+
+/** Base of every error that this library raises itself. The message says what is wrong and how to mend it. */
+export class CacheGuardError extends Error {
+  override readonly name: string = 'CacheGuardError';
+  readonly domain: string | undefined;
+  readonly field: string | undefined;
+  readonly method: string | undefined;
+  /** The storage key; not enumerable, so that it does not slip into logs with the rest of the error. */
+  declare readonly key: string | undefined;
+
+  constructor(
+    readonly code: CacheGuardErrorCode,
+    message: string,
+    fields: CacheGuardErrorFields = {},
+  ) {
+    super(message, fields.cause === undefined ? undefined : { cause: fields.cause });
+    this.domain = fields.domain;
+    this.field = fields.field;
+    this.method = fields.method;
+    Object.defineProperty(this, 'key', { value: fields.key, enumerable: false });
+  }
+}
+
+/** Wrong configuration, thrown at boot (or at decoration) and never on a request. */
+export class CacheGuardConfigError extends CacheGuardError {
+  override readonly name = 'CacheGuardConfigError';
+}
+
+/** A reader's budget or a load's time-out ran out. */
+export class CacheGuardTimeoutError extends CacheGuardError {
+  override readonly name = 'CacheGuardTimeoutError';
+}
+
+/** The bulkhead's queue, or the bound on keys in flight, is full. */
+export class CacheGuardOverloadError extends CacheGuardError {
+  override readonly name = 'CacheGuardOverloadError';
+}
+
+/** The store did not answer within the command budget, or refused. */
+export class CacheGuardStoreError extends CacheGuardError {
+  override readonly name = 'CacheGuardStoreError';
+}
+
+/** Recognises this library's errors, also across two copies of the package, and narrows by code. */
+export function isCacheGuardError(error: unknown, code?: CacheGuardErrorCode): error is CacheGuardError {
+  const candidate = error as Partial<CacheGuardError> | null | undefined;
+  return (
+    error instanceof Error &&
+    typeof candidate?.code === 'string' &&
+    candidate.code.startsWith('CG_') &&
+    (code === undefined || candidate.code === code)
+  );
+}
+
+/** What a value looks like in a message: short, typed, and never a secret's full text. */
+export function describeValue(value: unknown): string {
+  try {
+    if (typeof value === 'string') return value.length > 40 ? `'${value.slice(0, 37)}…'` : `'${value}'`;
+    if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`;
+    if (typeof value === 'bigint') return `${value}n`;
+    if (typeof value !== 'object' || value === null) return String(value);
+    const text = JSON.stringify(value) ?? typeof value;
+    return text.length > 80 ? `${text.slice(0, 77)}…` : text;
+  } catch {
+    // Cycles, and getters or proxies that throw: the refusal that needs this text must not fail over it.
+    return `(${typeof value})`;
+  }
+}

@@ -1,0 +1,131 @@
+import type { UncacheableReason } from './composition.js';
+import type { MissCause } from './decide.js';
+import type { EntryKey } from './keys.js';
+
+export type InvalidationMode = 'expire' | 'remove' | 'purge';
+export type InvalidationScope = 'key' | 'tag' | 'domain';
+
+/** Why a loaded value did not become the cached one. */
+export type FenceReason =
+  /** The token was voided (invalidation, write) or its lease ran out. */
+  | 'token'
+  /** A tag or the domain was invalidated while the load ran. */
+  | 'generation'
+  /** The store is not the process that gave the token. */
+  | 'epoch'
+  /** The store knows a newer version. */
+  | 'version'
+  /** A value whose load began later is there already. */
+  | 'superseded'
+  /** Nobody knows whether the commit was carried out. */
+  | 'unknown';
+
+interface Of<T extends string> {
+  readonly type: T;
+  readonly domain: string;
+}
+
+interface OfKey<T extends string> extends Of<T> {
+  /** The storage key. Not for labels: there are as many as there are keys. */
+  readonly key: EntryKey;
+}
+
+/** A reader was answered from the store. */
+export interface HitEvent extends OfKey<'hit'> {
+  readonly state: 'fresh' | 'stale' | 'stale-on-error';
+  readonly negative: boolean;
+  readonly ageMs: number;
+  /** How long past the soft expiry; 0 when fresh. */
+  readonly staleMs: number;
+}
+
+/** A reader could not be answered from the store. */
+export interface MissEvent extends OfKey<'miss'> {
+  readonly cause: MissCause;
+}
+
+/** A reader got what a load made that another reader had started in this process. */
+export type CoalescedEvent = OfKey<'coalesced'>;
+
+/** A loader was called and settled (or was given up at its time-out). */
+export interface LoadEvent extends OfKey<'load'> {
+  readonly outcome: 'value' | 'absent' | 'answer' | 'failed' | 'timeout' | 'aborted';
+  readonly background: boolean;
+  readonly ms: number;
+}
+
+/** A load's value became the cached value. */
+export interface AcceptedEvent extends OfKey<'accepted'> {
+  readonly via: 'load' | 'put' | 'not-modified';
+  readonly loadMs: number;
+}
+
+export interface LeaseEvent extends OfKey<'lease'> {
+  readonly outcome: 'won' | 'refused' | 'lost' | 'backing-off';
+}
+
+export interface FencedEvent extends OfKey<'fenced'> {
+  readonly reason: FenceReason;
+}
+
+export interface UncacheableEvent extends OfKey<'uncacheable'> {
+  /** Who loaded it: `Class.method`, or the target's `origin`. */
+  readonly origin: string;
+  readonly reason: UncacheableReason;
+  /** What in the value, or which inner domain, is the reason. */
+  readonly detail: string;
+}
+
+/** A value that the codec cannot hold; it is returned uncached. */
+export interface UnencodableEvent extends OfKey<'unencodable'> {
+  readonly code: 'CG_UNENCODABLE';
+  readonly origin: string;
+  readonly path: string;
+  readonly detail: string;
+}
+
+/** Foreign or damaged bytes under a key; read as a miss. */
+export interface CorruptEvent extends OfKey<'corrupt'> {
+  readonly detail: string;
+}
+
+export interface InvalidationEvent extends Of<'invalidation'> {
+  readonly scope: InvalidationScope;
+  readonly mode: InvalidationMode;
+  readonly outcome: 'applied' | 'failed';
+  readonly count: number;
+}
+
+export type WaitTimeoutEvent = OfKey<'wait-timeout'>;
+
+export interface OverloadEvent extends OfKey<'overload'> {
+  readonly bound: 'bulkhead' | 'keys-in-flight';
+}
+
+/** A call that could not be cached because its domain's partition gave nothing. */
+export interface UnpartitionedEvent extends Of<'unpartitioned'> {}
+
+/** The store did not answer in time or refused; the request goes on without it. */
+export interface StoreErrorEvent extends Of<'store-error'> {
+  readonly operation: 'read' | 'acquire' | 'renew' | 'commit' | 'release' | 'invalidate' | 'connect';
+  readonly error: unknown;
+}
+
+export type CacheGuardEvent =
+  | HitEvent
+  | MissEvent
+  | CoalescedEvent
+  | LoadEvent
+  | AcceptedEvent
+  | LeaseEvent
+  | FencedEvent
+  | UncacheableEvent
+  | UnencodableEvent
+  | CorruptEvent
+  | InvalidationEvent
+  | WaitTimeoutEvent
+  | OverloadEvent
+  | UnpartitionedEvent
+  | StoreErrorEvent;
+
+export type CacheGuardListener = (event: CacheGuardEvent) => void;

@@ -1,0 +1,131 @@
+import type { Codec } from './codec.js';
+import type { Duration } from './durations.js';
+
+/**
+ * What a bounded context says about the freshness of its data.
+ *
+ * - `reference`: minutes to hours stale is fine (branches, product catalogues).
+ * - `experience`: briefly stale is fine (offers, recommendations).
+ * - `operational`: seconds; soft TTL, hard TTL and stale policy must be spelled out.
+ * - `critical`: financial or security state; never stale, never in process memory, no negative caching.
+ */
+export type FreshnessClass = 'reference' | 'experience' | 'operational' | 'critical';
+
+/** RFC 5861 windows, each counted from the soft TTL and bounded by the hard TTL. */
+export interface StaleWindows {
+  /** How long after the soft TTL the old value is served at once while one refresh runs behind. */
+  readonly whileRevalidate?: Duration;
+  /** How long after the soft TTL the old value replaces a failed or slow load; default: `whileRevalidate`. */
+  readonly ifError?: Duration;
+}
+
+/**
+ * - `never`: nothing past the soft TTL is served; what is kept until the hard TTL serves conditional refresh only.
+ * - `if-error`: readers wait for the load; the old value if it fails or outlasts the soft time-out.
+ * - `while-revalidate`: the old value at once and one refresh behind; implies `if-error`.
+ * - `validate`: a version probe of the source before each kept value is served.
+ * - `no-store`: coalesced and bulkheaded, never kept.
+ */
+export type StalePolicy = 'never' | 'if-error' | 'while-revalidate' | 'validate' | 'no-store' | StaleWindows;
+
+/** How a load ended, for `isAbsent`. */
+export type LoadOutcome = { readonly value: unknown } | { readonly error: unknown };
+
+/** The part of a policy that one method may narrow or widen within its class. */
+export interface FreshnessOverrides {
+  /** Fresh until this long after the loader was called. Default: by class. */
+  readonly softTtl?: Duration;
+  /** Kept, and at most servable, until this long after the loader was called. Default: soft TTL plus the stale windows. */
+  readonly hardTtl?: Duration;
+  readonly stalePolicy?: StalePolicy;
+}
+
+/** What a domain registers in `forRoot`, `forRootAsync` or `forFeature`. */
+export interface DomainPolicyConfig extends FreshnessOverrides {
+  readonly freshness: FreshnessClass;
+  /** Share (0 to 0.5) by which TTLs are randomly shortened, so that cohorts do not expire together. Default 0.1. */
+  readonly jitter?: number;
+  /**
+   * How long an absence is kept, at most the soft TTL; `'off'`: absence is not distinguished, a `null` is a value like
+   * any other and no throw is kept. Default: by class.
+   */
+  readonly negativeTtl?: Duration | 'off';
+  /** Which results or throws are absence. Default: a result of `null` or `undefined`, and no throw. */
+  readonly isAbsent?: (outcome: LoadOutcome) => boolean;
+  /** Which throws are failures of the source rather than answers. Default: all but an `HttpException` below 500. */
+  readonly isFailure?: (error: unknown) => boolean;
+
+  /** How long one reader waits at most, everything included. Default: twice the load time-out plus one lease. */
+  readonly waitBudget?: Duration;
+  /** After this a load is aborted and counts as failed. Default `'10s'`. */
+  readonly loadTimeout?: Duration;
+  /** After this a reader who may have the old value gets it while the load goes on. Default `'500ms'`. */
+  readonly softTimeout?: Duration;
+  /** Pause after a failed load where an old value is permitted; doubles up to `max`. Default `1s` to `30s`. */
+  readonly backoff?: { readonly base?: Duration; readonly max?: Duration };
+
+  /** `keys: 'none'` lifts the exclusion between processes, never the fencing. Default `all`, leases of `'2s'`, renewed. */
+  readonly lease?: { readonly keys?: 'all' | 'none'; readonly duration?: Duration };
+  /** Concurrent loads per process and how many may queue for a place. Default 16 and 1000. */
+  readonly bulkhead?: { readonly concurrency?: number; readonly queue?: number };
+  /** Bound on distinct keys with a load in flight, per process. Default 10,000. */
+  readonly maxKeysInFlight?: number;
+  /** How long readers load for themselves after a result turned out to be uncacheable. Default `'5s'`. */
+  readonly hitForMiss?: Duration;
+
+  /** Default `'json'`: plain JSON, or a JSON dialect that keeps Date, BigInt, Map, Set, undefined. `'binary'` needs `msgpackr`. */
+  readonly codec?: 'json' | 'binary' | Codec;
+  /** Payloads of at least this many bytes are compressed; `false`: never. Default 16384. */
+  readonly compressAbove?: number | false;
+  /** Change it with the shape of the values: entries of another schema version are misses. Default `'1'`. */
+  readonly schemaVersion?: string | number;
+  /** How long after an entry's hard expiry an older version is still refused. Default `'1h'`. */
+  readonly versionWindow?: Duration;
+  /** The current version or etag of a key at the source, for `stalePolicy: 'validate'`. Must be cheap. */
+  readonly probe?: (key: unknown) => Promise<bigint | string | undefined>;
+  /** A tenant, user or other partition that becomes part of every key. `undefined`: the call is not cached. */
+  readonly partition?: () => string | undefined;
+
+  /** The team that answers for this policy. */
+  readonly owner?: string;
+  /** Why this staleness is acceptable. */
+  readonly because?: string;
+}
+
+export type DomainPolicies = Readonly<Record<string, DomainPolicyConfig>>;
+
+/** A domain's policy with every default applied and every duration in milliseconds. */
+export interface Policy {
+  readonly domain: string;
+  readonly freshness: FreshnessClass;
+  readonly keep: 'entry' | 'validated' | 'nothing';
+  readonly softTtlMs: number;
+  readonly hardTtlMs: number;
+  /** Windows after the soft TTL; 0 when not allowed. */
+  readonly whileRevalidateMs: number;
+  readonly ifErrorMs: number;
+  readonly staleAllowed: boolean;
+  readonly jitter: number;
+  readonly negativeTtlMs: number | undefined;
+  readonly isAbsent: (outcome: LoadOutcome) => boolean;
+  readonly isFailure: (error: unknown) => boolean;
+  readonly waitBudgetMs: number;
+  readonly loadTimeoutMs: number;
+  readonly softTimeoutMs: number;
+  readonly backoffBaseMs: number;
+  readonly backoffMaxMs: number;
+  readonly exclusive: boolean;
+  readonly leaseMs: number;
+  readonly concurrency: number;
+  readonly queue: number;
+  readonly maxKeysInFlight: number;
+  readonly hitForMissMs: number;
+  readonly codec: 'json' | 'binary' | Codec;
+  readonly compressAbove: number;
+  readonly schema: string;
+  readonly versionWindowMs: number;
+  readonly probe: ((key: unknown) => Promise<bigint | string | undefined>) | undefined;
+  readonly partition: (() => string | undefined) | undefined;
+  readonly owner: string | undefined;
+  readonly because: string | undefined;
+}

@@ -1,0 +1,285 @@
+import { formatDuration, parseDuration } from './durations.js';
+import { CacheGuardConfigError, describeValue } from './errors.js';
+import { FRESHNESS_PRESETS, type FreshnessPreset } from './freshness.js';
+import type {
+  DomainPolicyConfig,
+  FreshnessOverrides,
+  LoadOutcome,
+  Policy,
+  StalePolicy,
+  StaleWindows,
+} from './policy.js';
+
+const DOMAIN_NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
+const NAMED_POLICIES = ['never', 'if-error', 'while-revalidate', 'validate', 'no-store'] as const;
+
+const KNOWN_FIELDS = new Set<string>([
+  ...['freshness', 'softTtl', 'hardTtl', 'stalePolicy', 'jitter', 'negativeTtl', 'isAbsent', 'isFailure', 'waitBudget'],
+  ...['loadTimeout', 'softTimeout', 'backoff', 'lease', 'bulkhead', 'maxKeysInFlight', 'hitForMiss', 'codec'],
+  ...['compressAbove', 'schemaVersion', 'versionWindow', 'probe', 'partition', 'owner', 'because'],
+]);
+
+/**
+ * Applies a domain's class and defaults, and refuses contradictions.
+ *
+ * @param overrides what one method sets for itself, within the class
+ * @param place shown in errors, e.g. the method that overrides
+ * @throws CacheGuardConfigError (`CG_INVALID_POLICY`) naming domain, field, value and mend
+ */
+export function resolvePolicy(
+  domain: string,
+  config: DomainPolicyConfig,
+  overrides: FreshnessOverrides = {},
+  place?: string,
+): Policy {
+  const check = new Checker(domain, place);
+  check.shape(config);
+  const preset = FRESHNESS_PRESETS[config.freshness];
+  const merged: DomainPolicyConfig = { ...config, ...withoutUndefined(overrides) };
+  const stalePolicy = check.stalePolicy(merged, preset);
+  const keep = stalePolicy === 'no-store' ? 'nothing' : stalePolicy === 'validate' ? 'validated' : 'entry';
+  const ttl = keep === 'nothing' ? check.noTtls(merged) : check.ttls(merged, preset, stalePolicy);
+
+  if (keep === 'validated' && merged.probe === undefined) {
+    check.fail('probe', undefined, "stalePolicy 'validate' needs probe: (key) => Promise<version>");
+  }
+  const leaseMs = check.duration('lease.duration', merged.lease?.duration, 2_000, 100);
+  const loadTimeoutMs = check.duration('loadTimeout', merged.loadTimeout, 10_000, 1);
+  const softTimeoutMs = check.duration('softTimeout', merged.softTimeout, Math.min(500, loadTimeoutMs), 0);
+  if (softTimeoutMs > loadTimeoutMs) {
+    check.fail('softTimeout', merged.softTimeout, `make it at most loadTimeout (${formatDuration(loadTimeoutMs)})`);
+  }
+  const backoffBaseMs = check.duration('backoff.base', merged.backoff?.base, 1_000, 1);
+
+  return Object.freeze({
+    domain,
+    freshness: config.freshness,
+    keep,
+    ...ttl,
+    staleAllowed: ttl.whileRevalidateMs > 0 || ttl.ifErrorMs > 0,
+    jitter: check.number('jitter', merged.jitter, 0.1, 0, 0.5),
+    negativeTtlMs: keep === 'nothing' ? undefined : check.negativeTtl(merged, preset, ttl.softTtlMs),
+    isAbsent: check.fn('isAbsent', merged.isAbsent) ?? isNullish,
+    isFailure: check.fn('isFailure', merged.isFailure) ?? isFailureByDefault,
+    waitBudgetMs: check.duration('waitBudget', merged.waitBudget, 2 * loadTimeoutMs + leaseMs, 1),
+    loadTimeoutMs,
+    softTimeoutMs,
+    backoffBaseMs,
+    backoffMaxMs: check.duration('backoff.max', merged.backoff?.max, Math.max(30_000, backoffBaseMs), backoffBaseMs),
+    exclusive: check.oneOf('lease.keys', merged.lease?.keys ?? 'all', ['all', 'none']) === 'all',
+    leaseMs,
+    concurrency: check.integer('bulkhead.concurrency', merged.bulkhead?.concurrency, 16, 1),
+    queue: check.integer('bulkhead.queue', merged.bulkhead?.queue, 1_000, 0),
+    maxKeysInFlight: check.integer('maxKeysInFlight', merged.maxKeysInFlight, 10_000, 1),
+    hitForMissMs: check.duration('hitForMiss', merged.hitForMiss, 5_000, 1),
+    codec: check.codec(merged.codec),
+    compressAbove:
+      merged.compressAbove === false ? Infinity : check.integer('compressAbove', merged.compressAbove, 16_384, 0),
+    schema: check.schema(merged.schemaVersion),
+    versionWindowMs: check.duration('versionWindow', merged.versionWindow, 3_600_000, 0),
+    probe: check.fn('probe', merged.probe),
+    partition: check.fn('partition', merged.partition),
+    owner: check.text('owner', merged.owner),
+    because: check.text('because', merged.because),
+  });
+}
+
+function isNullish(outcome: LoadOutcome): boolean {
+  return 'value' in outcome && (outcome.value === null || outcome.value === undefined);
+}
+
+/** An HTTP exception below 500 is an answer; recognised by its shape, because the core does not know Nest. */
+function isFailureByDefault(error: unknown): boolean {
+  const status = (error as { getStatus?: () => unknown } | null | undefined)?.getStatus;
+  return !(typeof status === 'function' && Number(status.call(error)) < 500);
+}
+
+function withoutUndefined(overrides: FreshnessOverrides): FreshnessOverrides {
+  return Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined));
+}
+
+type Ttls = Pick<Policy, 'softTtlMs' | 'hardTtlMs' | 'whileRevalidateMs' | 'ifErrorMs'>;
+
+/** Reads fields one by one; every refusal has the same form. */
+class Checker {
+  constructor(
+    private readonly domain: string,
+    private readonly place: string | undefined,
+  ) {}
+
+  fail(field: string, value: unknown, mend: string): never {
+    const where = this.place ? ` (set by ${this.place})` : '';
+    throw new CacheGuardConfigError(
+      'CG_INVALID_POLICY',
+      `Cache domain '${this.domain}'${where}: ${field} = ${describeValue(value)} is refused; ${mend}.`,
+      { domain: this.domain, field },
+    );
+  }
+
+  shape(config: DomainPolicyConfig): void {
+    if (!DOMAIN_NAME.test(this.domain)) {
+      this.fail('name', this.domain, 'start with a letter and use letters, digits, _ and - only, 64 at most');
+    }
+    if (typeof config !== 'object' || config === null)
+      this.fail('policy', config, 'give an object with a freshness class');
+    if (!Object.hasOwn(FRESHNESS_PRESETS, config.freshness)) {
+      this.fail('freshness', config.freshness, `use one of ${Object.keys(FRESHNESS_PRESETS).join(', ')}`);
+    }
+    for (const field of Object.keys(config)) {
+      if (!KNOWN_FIELDS.has(field)) {
+        this.fail(field, config[field as keyof DomainPolicyConfig], 'there is no such field; check the spelling');
+      }
+    }
+  }
+
+  stalePolicy(config: DomainPolicyConfig, preset: FreshnessPreset): StalePolicy {
+    const given = config.stalePolicy ?? preset.stalePolicy;
+    if (given === undefined) {
+      this.fail(
+        'stalePolicy',
+        undefined,
+        `an '${config.freshness}' domain must spell out softTtl, hardTtl and stalePolicy`,
+      );
+    }
+    const named = typeof given === 'string';
+    if (named ? !NAMED_POLICIES.includes(given) : typeof given !== 'object' || given === null) {
+      this.fail('stalePolicy', given, `use one of ${NAMED_POLICIES.join(', ')} or { whileRevalidate, ifError }`);
+    }
+    const stale = given === 'if-error' || given === 'while-revalidate' || !named;
+    if (stale && !preset.mayBeStale) {
+      this.fail(
+        'stalePolicy',
+        given,
+        `a '${config.freshness}' domain is never served stale: use 'never', 'validate' or 'no-store', or choose another freshness class`,
+      );
+    }
+    return given;
+  }
+
+  noTtls(config: DomainPolicyConfig): Ttls {
+    for (const field of ['softTtl', 'hardTtl', 'negativeTtl'] as const) {
+      const value = config[field];
+      if (value !== undefined && value !== 'off') {
+        this.fail(field, value, "stalePolicy 'no-store' keeps nothing: leave it out, or choose another stalePolicy");
+      }
+    }
+    return { softTtlMs: 0, hardTtlMs: 0, whileRevalidateMs: 0, ifErrorMs: 0 };
+  }
+
+  ttls(config: DomainPolicyConfig, preset: FreshnessPreset, stalePolicy: StalePolicy): Ttls {
+    const { softTtl, hardTtl } = config;
+    if (preset.softTtlMs === undefined) {
+      for (const [field, value] of [
+        ['softTtl', softTtl],
+        ['hardTtl', hardTtl],
+      ] as const) {
+        if (value === undefined) {
+          this.fail(field, value, `an '${config.freshness}' domain must spell out softTtl, hardTtl and stalePolicy`);
+        }
+      }
+    }
+    const hardGiven = hardTtl === undefined ? undefined : this.duration('hardTtl', hardTtl, 0, 1);
+    const softTtlMs = this.duration('softTtl', softTtl, Math.min(preset.softTtlMs ?? 0, hardGiven ?? Infinity), 1);
+    if (hardGiven !== undefined && softTtlMs > hardGiven) {
+      this.fail('softTtl', softTtl, `make it at most hardTtl (${describeValue(hardTtl)})`);
+    }
+    const windows = this.windows(stalePolicy, preset, hardGiven === undefined ? undefined : hardGiven - softTtlMs);
+    const hardTtlMs = hardGiven ?? softTtlMs + Math.max(windows.whileRevalidateMs, windows.ifErrorMs);
+    return { softTtlMs, hardTtlMs, ...windows };
+  }
+
+  private windows(stalePolicy: StalePolicy, preset: FreshnessPreset, room: number | undefined) {
+    const bound = (ms: number) => Math.min(ms, room ?? Infinity);
+    const whole = room ?? Math.max(preset.whileRevalidateMs, preset.ifErrorMs);
+    if (stalePolicy === 'while-revalidate') return { whileRevalidateMs: whole, ifErrorMs: whole };
+    if (stalePolicy === 'if-error') return { whileRevalidateMs: 0, ifErrorMs: whole };
+    if (typeof stalePolicy === 'string') return { whileRevalidateMs: 0, ifErrorMs: 0 };
+    const given: StaleWindows = stalePolicy;
+    for (const field of Object.keys(given)) {
+      if (field !== 'whileRevalidate' && field !== 'ifError') {
+        this.fail(`stalePolicy.${field}`, given, 'the windows are whileRevalidate and ifError');
+      }
+    }
+    const whileRevalidateMs = bound(this.duration('stalePolicy.whileRevalidate', given.whileRevalidate, 0, 0));
+    const ifErrorMs = bound(this.duration('stalePolicy.ifError', given.ifError, whileRevalidateMs, 0));
+    return { whileRevalidateMs, ifErrorMs: Math.max(ifErrorMs, whileRevalidateMs) };
+  }
+
+  negativeTtl(config: DomainPolicyConfig, preset: FreshnessPreset, softTtlMs: number): number | undefined {
+    const { negativeTtl } = config;
+    if (negativeTtl === undefined) {
+      return preset.negativeTtlMs === undefined ? undefined : Math.min(preset.negativeTtlMs, softTtlMs);
+    }
+    if (negativeTtl === 'off') return undefined;
+    if (!preset.mayBeStale) {
+      this.fail('negativeTtl', negativeTtl, `a '${config.freshness}' domain keeps no absence: leave it out`);
+    }
+    const ms = this.duration('negativeTtl', negativeTtl, 0, 1);
+    if (ms > softTtlMs) {
+      this.fail('negativeTtl', negativeTtl, `make it at most softTtl (${formatDuration(softTtlMs)})`);
+    }
+    return ms;
+  }
+
+  duration(field: string, value: unknown, fallback: number, least: number): number {
+    if (value === undefined) return fallback;
+    const ms = parseDuration(value);
+    if (ms === undefined) {
+      this.fail(
+        field,
+        value,
+        "give milliseconds as a number, or a string with its unit such as '250ms', '30s', '5m', '1h', '1d' (at most 49d)",
+      );
+    }
+    if (ms < least) this.fail(field, value, `make it at least ${formatDuration(least)}`);
+    return ms;
+  }
+
+  integer(field: string, value: unknown, fallback: number, least: number): number {
+    if (value !== undefined && !Number.isInteger(value)) this.fail(field, value, 'give a whole number');
+    return this.number(field, value, fallback, least, Number.MAX_SAFE_INTEGER);
+  }
+
+  number(field: string, value: unknown, fallback: number, least: number, most: number): number {
+    if (value === undefined) return fallback;
+    if (typeof value !== 'number' || !(value >= least && value <= most)) {
+      this.fail(field, value, `give a number from ${least} to ${most}`);
+    }
+    return value;
+  }
+
+  fn<F>(field: string, value: F | undefined): F | undefined {
+    if (value !== undefined && typeof value !== 'function') this.fail(field, value, 'give a function');
+    return value;
+  }
+
+  text(field: string, value: unknown): string | undefined {
+    if (value === undefined || typeof value === 'string') return value;
+    return this.fail(field, value, 'give a text');
+  }
+
+  oneOf<T extends string>(field: string, value: T, allowed: readonly T[]): T {
+    return allowed.includes(value) ? value : this.fail(field, value, `use one of ${allowed.join(', ')}`);
+  }
+
+  schema(value: unknown): string {
+    if (value === undefined) return '1';
+    if ((typeof value === 'string' && value !== '') || Number.isFinite(value)) return String(value);
+    return this.fail('schemaVersion', value, 'give a text or a number');
+  }
+
+  codec(value: DomainPolicyConfig['codec']): Policy['codec'] {
+    if (value === undefined || value === 'json' || value === 'binary') return value ?? 'json';
+    const own =
+      typeof value === 'object' &&
+      value !== null &&
+      typeof value.encode === 'function' &&
+      typeof value.decode === 'function';
+    if (own && Number.isInteger(value.id) && value.id >= 64 && value.id <= 255) return value;
+    return this.fail(
+      'codec',
+      own ? value.id : value,
+      "use 'json', 'binary', or your own { id: 64 to 255, name, encode, decode }",
+    );
+  }
+}

@@ -1,0 +1,109 @@
+import type { InvalidationMode } from './events.js';
+import type { GenerationName, Generations } from './generations.js';
+import type { EntryKey } from './keys.js';
+
+/** What a read gives. Readers of one tick may be given the same reply object; it is never changed. */
+export interface ReadReply {
+  readonly bytes: Buffer | undefined;
+  readonly generations: Generations;
+  /** Identity of the store process that answered for the entry. */
+  readonly epoch: number;
+  /** Store time, rounded so that values look older. */
+  readonly nowMs: number;
+}
+
+export interface AcquireRequest {
+  readonly key: EntryKey;
+  /** Unique for every attempt, also of one process. */
+  readonly token: string;
+  /** Fetched in the same round trip, and created where the store has none. */
+  readonly generations: readonly GenerationName[];
+  /** How long a generation must at least outlive this moment. */
+  readonly generationTtlMs: number;
+  /** The id of the entry that the caller saw, `''` if it saw none; `undefined`: it does not matter. */
+  readonly seenId: string | undefined;
+  readonly leaseMs: number;
+  /** `exclusive`: one at a time; `shared`: registers the token for fencing only. */
+  readonly mode: 'exclusive' | 'shared';
+  /** Whether to be refused while failures of this key back off. */
+  readonly honourBackoff: boolean;
+}
+
+export type AcquireReply =
+  /** `nowMs` is the store time of the grant (with its microseconds as a fraction), not later than any load that follows. */
+  | { readonly kind: 'granted'; readonly generations: Generations; readonly epoch: number; readonly nowMs: number }
+  /** The entry is no longer the one that the caller saw. */
+  | { readonly kind: 'changed'; readonly reply: ReadReply }
+  /** Another attempt holds the lease; this process will be woken. `nowMs`: the store time of the refusal. */
+  | { readonly kind: 'held'; readonly remainingMs: number; readonly nowMs: number }
+  | { readonly kind: 'backing-off'; readonly remainingMs: number };
+
+export interface CommitRequest {
+  readonly key: EntryKey;
+  readonly token: string;
+  /** From the grant. A store of another epoch refuses. */
+  readonly epoch: number;
+  /**
+   * `fill`: a load's value. `put`: a write; voids all other attempts. `extend`: only if the entry is still `seenId`.
+   * `clear`: nothing is kept and what is there goes.
+   */
+  readonly kind: 'fill' | 'put' | 'extend' | 'clear';
+  readonly seenId: string | undefined;
+  /** A whole entry; empty for `clear`. */
+  readonly bytes: Buffer;
+  /** Store time at which the entry must be gone. */
+  readonly hardMs: number;
+  readonly versionWindowMs: number;
+  /** Re-read in the same round trip. */
+  readonly generations: readonly GenerationName[];
+}
+
+export interface CommitReply {
+  readonly outcome: 'committed' | 'fenced-token' | 'fenced-epoch' | 'fenced-version' | 'superseded';
+  readonly generations: Generations;
+}
+
+export interface ReleaseRequest {
+  readonly key: EntryKey;
+  readonly token: string;
+  /** Set after a failure: how long attempts that honour it stay away. */
+  readonly backoff: { readonly baseMs: number; readonly maxMs: number } | undefined;
+}
+
+/** What a store tells every process, or the one that waits. `atMs` is store time, with its microseconds as a fraction. */
+export type Signal =
+  /** A lease that this process waits for has ended. */
+  | { readonly kind: 'released'; readonly key: EntryKey; readonly atMs: number }
+  /** Every attempt on the key that was granted up to `atMs` is void. */
+  | { readonly kind: 'invalidated'; readonly key: EntryKey; readonly atMs: number }
+  /** A still fresh value was replaced; attempts are untouched. */
+  | { readonly kind: 'replaced'; readonly key: EntryKey }
+  | { readonly kind: 'advanced'; readonly generation: GenerationName; readonly value: number };
+
+/**
+ * Where entries, leases and generations live. Each call is one atomic step for its key; each is bounded in time by the store
+ * itself and rejects with `CacheGuardStoreError` when the store does not answer.
+ *
+ * A call is *sent* not before it was made; a reply never reflects a state older than the call.
+ */
+export interface Store {
+  /** Starts it; resolves when it is usable, or after a bounded time when it is not yet. Never rejects. */
+  open(): Promise<void>;
+  /** Store time now, rounded so that values look older. Throws `CacheGuardStoreError` while it is not known. */
+  now(): number;
+  read(key: EntryKey, generations: readonly GenerationName[]): Promise<ReadReply>;
+  acquire(request: AcquireRequest): Promise<AcquireReply>;
+  /** `false`: the token is void. */
+  renew(key: EntryKey, token: string, leaseMs: number): Promise<boolean>;
+  commit(request: CommitRequest): Promise<CommitReply>;
+  release(request: ReleaseRequest): Promise<void>;
+  /** Voids every attempt on the key and marks stale (`expire`) or takes away what is cached. */
+  invalidate(key: EntryKey, mode: InvalidationMode): Promise<void>;
+  /** Moves a generation. */
+  advance(generation: GenerationName, mode: InvalidationMode, ttlMs: number): Promise<void>;
+  /** Erases the bytes of a domain's entries for which `doomed` says so, in bounded batches; resolves to their number. */
+  sweep(domain: string, doomed: (bytes: Buffer) => boolean): Promise<number>;
+  onSignal(listener: (signal: Signal) => void): void;
+  /** Ends every connection and timer; calls under way reject. */
+  close(): Promise<void>;
+}

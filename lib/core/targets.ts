@@ -1,0 +1,111 @@
+import type { Duration } from './durations.js';
+import type { InvalidationMode } from './events.js';
+import type { KeyPart } from './keys.js';
+import type { FreshnessClass, FreshnessOverrides } from './policy.js';
+import type { ValueOptions } from './values.js';
+
+/** Names one key of one domain. */
+export interface KeyTarget {
+  readonly domain: string;
+  readonly key: KeyPart;
+  /** The `name` under which a guarded method keeps its keys apart; left out: the domain's own space. */
+  readonly name?: string | undefined;
+}
+
+/** What `getOrLoad`, `refresh` and `put` need to know. */
+export interface ReadTarget<T = unknown> extends KeyTarget, FreshnessOverrides, ValueOptions<T> {
+  readonly tags?: readonly string[];
+  /** Who asks, for events, logs and provenance. Default: `name`, else `getOrLoad`. */
+  readonly origin?: string | undefined;
+  /** Ends this caller's wait; the load goes on while others want it. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface InvalidateTarget {
+  readonly domain: string;
+  readonly key?: KeyPart;
+  readonly keys?: readonly KeyPart[];
+  readonly name?: string | undefined;
+  /**
+   * `expire` marks stale, so that stale serving leaves no miss window; `remove` takes away; `purge` also erases the bytes at once.
+   * Default: `expire` where the domain allows stale serving, else `remove`.
+   */
+  readonly mode?: InvalidationMode;
+}
+
+export interface InvalidateTagsTarget {
+  readonly domain: string;
+  readonly tags: readonly string[];
+  readonly mode?: InvalidationMode;
+}
+
+/** `applied`: every process sees it from now on. */
+export interface InvalidationResult {
+  readonly outcome: 'applied';
+}
+
+/** `stored`: whether the value is the cached one; if not, why (an overlapping invalidation or write, a newer version, the value). */
+export interface PutResult {
+  readonly outcome: 'applied';
+  readonly stored: boolean;
+  readonly reason?: 'overlapped' | 'older-version' | 'uncacheable';
+}
+
+/** What is known of a served value; for banners, traces and `explain`. */
+export interface ServedValue {
+  readonly domain: string;
+  readonly key: string;
+  /** `loaded`: by this reader's wait. `stale`: past its soft TTL or invalidated, served by policy. */
+  readonly state: 'fresh' | 'stale' | 'loaded' | 'uncached';
+  readonly ageMs: number;
+  readonly staleMs: number;
+  readonly version: bigint | undefined;
+  readonly etag: string | undefined;
+  readonly negative: boolean;
+}
+
+export interface PeekedValue<T> extends ServedValue {
+  readonly value: T;
+}
+
+/** Why a key is answered as it is; never the value. */
+export interface Explanation {
+  readonly domain: string;
+  readonly key: string;
+  readonly freshness: FreshnessClass;
+  readonly owner: string | undefined;
+  readonly because: string | undefined;
+  readonly decision: 'serve-fresh' | 'serve-stale' | 'validate' | 'load' | 'pass';
+  readonly cause: string | undefined;
+  readonly entry:
+    | {
+        readonly ageMs: number;
+        readonly softInMs: number;
+        readonly hardInMs: number;
+        readonly loadMs: number;
+        readonly bytes: number;
+        readonly version: bigint | undefined;
+        readonly etag: string | undefined;
+        readonly negative: boolean;
+        readonly provenance: string;
+        readonly generations: readonly string[];
+      }
+    | undefined;
+}
+
+/** What a load can see and say; the argument of `getOrLoad`'s loader, and `loadContext()` in a decorated method. */
+export interface LoadContext<T = unknown> {
+  /** Aborted at the load time-out, or when nobody wants the result any more. */
+  readonly signal: AbortSignal;
+  /** What is kept of the last load, for a conditional request to the source. */
+  readonly previous:
+    { readonly value: T; readonly version: bigint | undefined; readonly etag: string | undefined } | undefined;
+  /** This result goes to its caller only. */
+  doNotCache(): void;
+  /** For this result, within the policy: never longer than what the policy allows. */
+  setTtl(ttl: { readonly softTtl?: Duration; readonly hardTtl?: Duration }): void;
+  /** A bigint is an order (an older one never replaces a newer one), a text is an etag (equality only). */
+  setVersion(version: bigint | string): void;
+  /** `return context.notModified()`: the previous value is current, its TTL starts anew. Throws `CG_NOTHING_TO_KEEP` without one. */
+  notModified(): T;
+}

@@ -1,0 +1,52 @@
+import { schemaNumber } from '../core/entry.js';
+import { CacheGuardTimeoutError } from '../core/errors.js';
+import type { GenerationName } from '../core/generations.js';
+import type { EntryKey } from '../core/keys.js';
+import type { Policy } from '../core/policy.js';
+import type { LoadContext } from '../core/targets.js';
+import type { ValueOptions } from '../core/values.js';
+
+/** One guarded call, with everything about it worked out. */
+export interface GuardedCall {
+  readonly policy: Policy;
+  readonly key: EntryKey;
+  /** The key as the user gave it, for the version probe. */
+  readonly keyInput: unknown;
+  /** Its domain's and its tags'. */
+  readonly generations: readonly GenerationName[];
+  readonly values: ValueOptions;
+  readonly origin: string;
+  readonly signal: AbortSignal | undefined;
+  load(context: LoadContext): Promise<unknown>;
+}
+
+const schemas = new Map<string, number>();
+
+/** The number that stands for the policy's schema version in an entry. */
+export function schemaOf(policy: Policy): number {
+  let number = schemas.get(policy.schema);
+  if (number === undefined) schemas.set(policy.schema, (number = schemaNumber(policy.schema)));
+  return number;
+}
+
+/** A generation must outlive every entry that carries it, and the loads that are about to. */
+export function generationTtl(policy: Policy): number {
+  return 2 * (policy.hardTtlMs + policy.hitForMissMs) + policy.loadTimeoutMs + 3_600_000;
+}
+
+export function loadTimeoutError({ policy, origin, key }: GuardedCall): CacheGuardTimeoutError {
+  return new CacheGuardTimeoutError(
+    'CG_LOAD_TIMEOUT',
+    `Domain '${policy.domain}': the load by ${origin} took longer than loadTimeout (${policy.loadTimeoutMs} ms) and was aborted.`,
+    { domain: policy.domain, key, field: 'loadTimeout' },
+  );
+}
+
+export function waitTimeoutError({ policy, origin, key }: GuardedCall): CacheGuardTimeoutError {
+  return new CacheGuardTimeoutError(
+    'CG_WAIT_TIMEOUT',
+    `Domain '${policy.domain}': a read of ${origin} waited longer than waitBudget (${policy.waitBudgetMs} ms); ` +
+      'raise it, or allow a stale value with stalePolicy.',
+    { domain: policy.domain, key, field: 'waitBudget' },
+  );
+}

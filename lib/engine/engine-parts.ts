@@ -1,0 +1,40 @@
+import type { LRUCache } from 'lru-cache';
+import type { Clock } from '../core/clock.js';
+import type { CodecSet } from '../core/codec.js';
+import type { Ids } from '../core/ids.js';
+import type { EntryKey } from '../core/keys.js';
+import type { Store } from '../core/store.js';
+import type { ThrownCodec } from '../core/thrown.js';
+import type { Bulkheads } from './bulkhead.js';
+import type { EntryMaker } from './entry-maker.js';
+import type { EventHub } from './event-hub.js';
+import type { LeaseKeeper } from './lease-keeper.js';
+import type { Lookup } from './lookup.js';
+
+/** The order of arrivals, sent commands, loader calls and seals in this process. */
+export class Sequence {
+  private last = 0;
+
+  next(): number {
+    return ++this.last;
+  }
+}
+
+/** What the rooms of one engine share. */
+export interface EngineParts {
+  /** Identity of the engine, for loads that nest across applications. */
+  readonly owner: object;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly codecs: CodecSet;
+  readonly thrown: ThrownCodec;
+  readonly hub: EventHub;
+  readonly lookup: Lookup;
+  readonly maker: EntryMaker;
+  readonly keeper: LeaseKeeper;
+  readonly bulkheads: Bulkheads;
+  readonly sequence: Sequence;
+  /** Keys whose refresh backs off: a bounded memory that spares the store a refused attempt for each stale read. */
+  readonly quiet: LRUCache<EntryKey, true>;
+}

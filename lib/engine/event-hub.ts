@@ -1,0 +1,30 @@
+import type { CacheGuardEvent, CacheGuardListener } from '../core/events.js';
+
+/** Hands typed events to listeners. A listener that throws disturbs neither the request nor the other listeners. */
+export class EventHub {
+  private listeners: readonly CacheGuardListener[] = [];
+
+  /** @returns a function that ends the subscription */
+  on(listener: CacheGuardListener): () => void {
+    this.listeners = [...this.listeners, listener];
+    return () => {
+      this.listeners = this.listeners.filter((other) => other !== listener);
+    };
+  }
+
+  emit(event: CacheGuardEvent): void {
+    for (const listener of this.listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        reportListener(error);
+      }
+    }
+  }
+}
+
+function reportListener(error: unknown): void {
+  process.emitWarning(`A cache guard event listener threw: ${error instanceof Error ? error.message : String(error)}`, {
+    code: 'CG_LISTENER',
+  });
+}

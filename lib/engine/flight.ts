@@ -1,0 +1,332 @@
+import { instant } from '../core/clock.js';
+import { isCacheGuardError } from '../core/errors.js';
+import type { Signal } from '../core/store.js';
+import { generationTtl, loadTimeoutError, type GuardedCall } from './call.js';
+import type { Place } from './bulkhead.js';
+import type { EngineParts } from './engine-parts.js';
+import type { Attempt } from './entry-maker.js';
+import { Landing } from './landing.js';
+import { currentFrame, LoadDirectives, LoadFrame, runInFrame } from './load-frames.js';
+import { runLoad, type LoadResult } from './loader.js';
+import type { Snapshot } from './lookup.js';
+import type { Outcome, Waiter } from './waiter.js';
+
+/** What whoever starts a flight wants of it. */
+export interface FlightPlan {
+  readonly call: GuardedCall;
+  /** What the starter read; the lease is refused if it is no longer so. `undefined`: it does not matter. */
+  readonly seen: Snapshot | undefined;
+  /** `guarded`: under a lease. `direct`: the store is away, or keeps nothing of this domain. */
+  readonly via: 'guarded' | 'direct';
+  readonly background: boolean;
+  /** Load even if another process does. */
+  readonly insist: boolean;
+  readonly honourBackoff: boolean;
+  /** Load whatever is cached; nobody joins once the loader was called. */
+  readonly forced: boolean;
+}
+
+type Phase = 'claiming' | 'waiting' | 'queued' | 'loading' | 'sealed' | 'done';
+
+/**
+ * One way of one process to a key's value: claim the lease or wait for who holds it, load, seal, commit. Waiters may join until it
+ * is sealed. Who is given what follows one rule: a waiter may be given a value if its load began after he came, or if its commit
+ * held and he came before the seal.
+ */
+export class Flight {
+  private readonly waiters = new Set<Waiter>();
+  private starter: Waiter | undefined;
+  /** Flights that loads inside this one wait for. */
+  readonly blockedOn = new Set<Flight>();
+  private phase: Phase = 'claiming';
+  private insist: boolean;
+  private readonly abort = new AbortController();
+  private place: Place | undefined;
+  private attempt: Attempt | undefined;
+  private wake: ((why: 'message' | 'insist' | 'abandoned') => void) | undefined;
+  private signalledMs = -Infinity;
+  /** Somebody wants the result though he does not wait for it. */
+  private wantedAnyway: boolean;
+  /** Position of the loader's call in the order of this process. */
+  calledAt = Infinity;
+
+  constructor(
+    readonly plan: FlightPlan,
+    private readonly parts: EngineParts,
+    /** Takes the flight out of the registry: nobody joins any more. */
+    private readonly close: (flight: Flight) => void,
+  ) {
+    this.insist = plan.insist;
+    this.wantedAnyway = plan.background;
+  }
+
+  /** Whether a reader learns nothing from the store that he would not learn here. */
+  tellsAll(call: GuardedCall): boolean {
+    if (this.plan.via === 'direct') return true;
+    const nothing = this.plan.seen === undefined || typeof this.plan.seen.found !== 'object';
+    return nothing || (!this.plan.background && !call.policy.staleAllowed);
+  }
+
+  join(waiter: Waiter): Promise<Outcome> {
+    this.waiters.add(waiter);
+    if (!this.plan.background) this.starter ??= waiter;
+    if (waiter.insist && !this.insist) {
+      this.insist = true;
+      this.wake?.('insist');
+    }
+    if (this.plan.background) this.place?.raise('foreground');
+    return waiter.wait((why) => this.leave(waiter, why));
+  }
+
+  /** Never rejects. */
+  async run(): Promise<void> {
+    try {
+      await (this.plan.via === 'direct' ? this.load() : this.claim());
+    } catch (error) {
+      this.landAll(() => ({ kind: 'failed', error }));
+    } finally {
+      this.phase = 'done';
+      this.close(this);
+      this.landAll(() => ({ kind: 'again', insist: false }));
+    }
+  }
+
+  /** Something was invalidated that this flight's attempt, or the one that it waits for, may have begun before. */
+  onSignal(signal: Signal): void {
+    if (signal.kind === 'replaced') return;
+    const atMs = signal.kind === 'advanced' ? signal.value / 1000 : signal.atMs;
+    if (this.phase === 'claiming' || this.phase === 'waiting') {
+      this.signalledMs = Math.max(this.signalledMs, atMs);
+      this.wakeIfSignalled();
+    } else if (signal.kind !== 'released' && this.attempt && atMs > this.attempt.grantedMs) {
+      this.doom();
+    }
+  }
+
+  /** Gives everybody up, at shutdown. */
+  cancel(reason: unknown): void {
+    this.landAll(() => ({ kind: 'failed', error: reason }));
+    this.abandon(reason);
+  }
+
+  private refusedMs = Infinity;
+
+  private wakeIfSignalled(): void {
+    if (this.signalledMs >= this.refusedMs) this.wake?.('message');
+  }
+
+  private async claim(): Promise<void> {
+    const { call, honourBackoff, seen, forced } = this.plan;
+    const { store, hub, sequence, ids } = this.parts;
+    for (;;) {
+      const asked = sequence.next();
+      const token = ids.token();
+      const reply = await this.answered('acquire', () =>
+        store.acquire({
+          key: call.key,
+          token,
+          generations: call.generations,
+          generationTtlMs: generationTtl(call.policy),
+          seenId: seen === undefined || forced ? undefined : typeof seen.found === 'object' ? seen.found.entry.id : '',
+          leaseMs: call.policy.leaseMs,
+          mode: call.policy.exclusive && !this.insist ? 'exclusive' : 'shared',
+          honourBackoff,
+        }),
+      );
+      if (reply === undefined) return this.load();
+      switch (reply.kind) {
+        case 'granted':
+          hub.emit({ type: 'lease', domain: call.policy.domain, key: call.key, outcome: 'won' });
+          this.attempt = {
+            token,
+            epoch: reply.epoch,
+            grantedMs: reply.nowMs,
+            receivedAt: instant(this.parts.clock),
+            generations: reply.generations,
+          };
+          return this.loadUnderLease(this.attempt);
+        case 'changed':
+          return this.landSnapshot(asked, await this.parts.lookup.inspect(call, reply.reply), false);
+        case 'backing-off':
+          hub.emit({ type: 'lease', domain: call.policy.domain, key: call.key, outcome: 'backing-off' });
+          this.parts.quiet.set(call.key, true, { ttl: Math.max(1, Math.ceil(reply.remainingMs)) });
+          return this.landAll(() => ({ kind: 'backing-off' }));
+        case 'held': {
+          hub.emit({ type: 'lease', domain: call.policy.domain, key: call.key, outcome: 'refused' });
+          const why = await this.waitForHolder(reply.remainingMs, reply.nowMs);
+          if (why === 'message') return this.lookAgain();
+          if (why === 'abandoned' || (this.waiters.size === 0 && why === 'timer')) return;
+        }
+      }
+    }
+  }
+
+  private async lookAgain(): Promise<void> {
+    if (this.waiters.size === 0) return;
+    const asked = this.parts.sequence.next();
+    const snapshot = await this.answered('read', () => this.parts.lookup.look(this.plan.call));
+    return snapshot === undefined ? this.load() : this.landSnapshot(asked, snapshot, true);
+  }
+
+  /** Woken by a message; a slow, jittered look at the lease covers a message that was lost, and a holder that died. */
+  private waitForHolder(remainingMs: number, refusedMs: number): Promise<'message' | 'insist' | 'abandoned' | 'timer'> {
+    this.phase = 'waiting';
+    return new Promise<'message' | 'insist' | 'abandoned' | 'timer'>((resolve) => {
+      const recheckMs = remainingMs + 10 + 40 * this.parts.ids.random();
+      const cancel = this.parts.clock.schedule(recheckMs, () => resolve('timer'));
+      this.wake = (why) => {
+        cancel();
+        resolve(why);
+      };
+      this.refusedMs = refusedMs;
+      this.wakeIfSignalled();
+    }).finally(() => {
+      this.phase = 'claiming';
+      this.wake = undefined;
+      this.refusedMs = Infinity;
+    });
+  }
+
+  private async loadUnderLease(attempt: Attempt): Promise<void> {
+    const { keeper, hub } = this.parts;
+    const { key, policy } = this.plan.call;
+    keeper.keep({
+      key,
+      token: attempt.token,
+      leaseMs: policy.leaseMs,
+      lost: () => {
+        hub.emit({ type: 'lease', domain: policy.domain, key, outcome: 'lost' });
+        this.doom();
+      },
+      unanswered: (error) => hub.emit({ type: 'store-error', domain: policy.domain, operation: 'renew', error }),
+    });
+    try {
+      await this.load(attempt);
+    } finally {
+      keeper.forget(attempt.token);
+    }
+  }
+
+  private async load(attempt?: Attempt): Promise<void> {
+    const landing = new Landing(this.parts, this.plan, attempt);
+    const free = await this.enterBulkhead(landing);
+    if (!free) return;
+    if (!this.wanted()) {
+      free();
+      return landing.giveUp();
+    }
+    const { call } = this.plan;
+    const previous = await landing.previous(this.plan.seen);
+    this.phase = 'loading';
+    this.calledAt = this.parts.sequence.next();
+    landing.called();
+    if (this.plan.forced) this.close(this);
+    const directives = new LoadDirectives(this.abort.signal, previous);
+    const frame = new LoadFrame(
+      this.parts.owner,
+      call,
+      directives,
+      this,
+      this.plan.background ? undefined : currentFrame(),
+    );
+    const running = runLoad(
+      () => runInFrame(frame, () => call.load(directives)),
+      this.abort,
+      call.policy.loadTimeoutMs,
+      () => loadTimeoutError(call),
+      this.parts.clock,
+    );
+    // A loader that does not listen to its signal still works at the source: its slot stays taken.
+    void running.settled.then(free);
+    const result = await running.result;
+    await this.land(landing, result, directives, frame);
+  }
+
+  private async land(
+    landing: Landing,
+    result: LoadResult,
+    directives: LoadDirectives,
+    frame: LoadFrame,
+  ): Promise<void> {
+    const seal = () => {
+      this.phase = 'sealed';
+      this.close(this);
+    };
+    const verdict = await landing.conclude(result, directives, frame.inheritance, seal);
+    this.landAll((waiter) => verdict(waiter, waiter.arrived < this.calledAt, waiter === this.starter));
+  }
+
+  private async enterBulkhead(landing: Landing): Promise<(() => void) | undefined> {
+    const { call, background } = this.plan;
+    // Whoever loads inside a load holds a slot already; waiting for a second one could wait for himself.
+    if (!background && currentFrame()) return () => {};
+    this.phase = 'queued';
+    try {
+      const waitedFor = this.waiters.size > 0;
+      this.place = this.parts.bulkheads.of(call.policy).enter(waitedFor ? 'foreground' : 'background');
+      return await this.place.slot;
+    } catch (error) {
+      if (isCacheGuardError(error, 'CG_OVERLOADED')) {
+        this.parts.hub.emit({ type: 'overload', domain: call.policy.domain, key: call.key, bound: 'bulkhead' });
+      }
+      this.close(this);
+      await landing.giveUp();
+      this.landAll(() => ({ kind: 'failed', error }));
+      return undefined;
+    } finally {
+      this.place = undefined;
+    }
+  }
+
+  /** The attempt is void: whoever came after the loader was called starts anew, the others are still served by it. */
+  private doom(): void {
+    this.close(this);
+    for (const waiter of this.waiters) {
+      if (waiter.arrived > this.calledAt) {
+        this.waiters.delete(waiter);
+        waiter.land({ kind: 'again', insist: true });
+      }
+    }
+  }
+
+  private leave(waiter: Waiter, why: 'soft-timeout' | 'budget' | 'aborted'): void {
+    this.waiters.delete(waiter);
+    if (why === 'soft-timeout') this.wantedAnyway = true;
+    if (!this.wanted()) this.abandon(waiter.call.signal?.reason ?? new Error('nobody waits for this load any more'));
+  }
+
+  private wanted(): boolean {
+    return this.wantedAnyway || this.waiters.size > 0;
+  }
+
+  private abandon(reason: unknown): void {
+    this.close(this);
+    this.wake?.('abandoned');
+    this.place?.leave(reason);
+    this.abort.abort(reason);
+  }
+
+  private landSnapshot(asked: number, snapshot: Snapshot, insist: boolean): void {
+    this.close(this);
+    this.landAll((waiter) =>
+      waiter.arrived < asked ? { kind: 'snapshot', snapshot, insist } : { kind: 'again', insist: false },
+    );
+  }
+
+  private landAll(outcome: (waiter: Waiter) => Outcome): void {
+    for (const waiter of this.waiters) {
+      this.waiters.delete(waiter);
+      waiter.land(outcome(waiter));
+    }
+  }
+
+  /** The store's answer, or `undefined` when it is away: the way to the value then is the loader. */
+  private async answered<T>(operation: 'acquire' | 'read', ask: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await ask();
+    } catch (error) {
+      this.parts.hub.emit({ type: 'store-error', domain: this.plan.call.policy.domain, operation, error });
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,316 @@
+import { decide } from '../core/decide.js';
+import { FLAG, type Entry } from '../core/entry.js';
+import type { FenceReason, LoadEvent } from '../core/events.js';
+import type { GenerationStamp, Generations } from '../core/generations.js';
+import type { CommitReply, CommitRequest } from '../core/store.js';
+import type { Inheritance } from '../core/composition.js';
+import { loadTimeoutError } from './call.js';
+import type { EngineParts } from './engine-parts.js';
+import type { Attempt, Made } from './entry-maker.js';
+import type { FlightPlan } from './flight.js';
+import type { LoadDirectives } from './load-frames.js';
+import type { LoadResult } from './loader.js';
+import { handout, ownCodec, type Snapshot } from './lookup.js';
+import { pack, unpack } from './packing.js';
+import type { Outcome, Waiter } from './waiter.js';
+
+/** Says what one waiter gets; `before`: he came before the loader was called; `starter`: the loader was his. */
+export type Verdict = (waiter: Waiter, before: boolean, starter: boolean) => Outcome;
+
+const AGAIN: Outcome = { kind: 'again', insist: false };
+const AGAIN_INSISTING: Outcome = { kind: 'again', insist: true };
+
+const FENCE_REASONS: Readonly<Record<Exclude<CommitReply['outcome'], 'committed'>, FenceReason>> = {
+  'fenced-token': 'token',
+  'fenced-epoch': 'epoch',
+  'fenced-version': 'version',
+  superseded: 'superseded',
+};
+
+/** From the end of a load to what everybody gets: makes the entry, commits it, and says who may have it. */
+export class Landing {
+  private beganMs = 0;
+
+  constructor(
+    private readonly parts: EngineParts,
+    private readonly plan: FlightPlan,
+    private readonly attempt: Attempt | undefined,
+  ) {}
+
+  /** To be told at the moment of the loader's call. */
+  called(): void {
+    if (this.attempt) this.beganMs = this.parts.maker.beganMs(this.attempt);
+  }
+
+  /** What the load may ask the source about. */
+  async previous(seen: Snapshot | undefined): Promise<LoadDirectives['previous']> {
+    const entry = previousEntry(seen);
+    if (!entry || !this.attempt) return undefined;
+    try {
+      const unpacked = await seen!.unpack(this.plan.call.values);
+      return { value: unpacked.take(), version: entry.version, etag: entry.etag };
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Leaves the key to others. */
+  async giveUp(): Promise<void> {
+    await this.release(false);
+  }
+
+  async conclude(
+    result: LoadResult,
+    directives: LoadDirectives,
+    inheritance: Inheritance,
+    seal: () => void,
+  ): Promise<Verdict> {
+    switch (result.kind) {
+      case 'value':
+        return this.value(result.value, result.ms, directives, inheritance, seal);
+      case 'threw':
+        return this.isFailure(result.error)
+          ? this.failed(result.error, 'failed', result.ms, seal)
+          : this.answered(result.error, result.ms, seal);
+      case 'timeout':
+        return this.failed(loadTimeoutError(this.plan.call), 'timeout', result.ms, seal);
+      case 'aborted':
+        this.emitLoad('aborted', result.ms);
+        seal();
+        await this.release(false);
+        return () => AGAIN;
+    }
+  }
+
+  private async value(
+    value: unknown,
+    loadMs: number,
+    directives: LoadDirectives,
+    inheritance: Inheritance,
+    seal: () => void,
+  ): Promise<Verdict> {
+    const { call } = this.plan;
+    const { attempt } = this;
+    if (!attempt) {
+      this.emitLoad('value', loadMs);
+      return this.uncommitted(value, seal);
+    }
+    const times = { beganMs: this.beganMs, loadMs };
+    const { maker } = this.parts;
+    const kept = directives.unmodified ? previousEntry(this.plan.seen) : undefined;
+    const made = await (kept
+      ? maker.fromPrevious(call, attempt, kept, directives, inheritance, times)
+      : maker.fromValue(call, attempt, value, directives, inheritance, times));
+    this.emitLoad(made.kind === 'entry' && made.entry.flags & FLAG.negative ? 'absent' : 'value', loadMs);
+    if (made.kind === 'uncacheable') {
+      this.markUncacheable(made, seal);
+      return (_waiter, _before, starter) =>
+        starter ? { kind: 'value', handout: () => value, entry: undefined } : { kind: 'alone' };
+    }
+    const given: Outcome = {
+      kind: 'value',
+      handout: handout(made.entry, call, made.unpacked, this.parts.codecs),
+      entry: made.entry,
+    };
+    if (this.tooOld(made.entry)) {
+      this.markUncacheable(
+        { kind: 'uncacheable', reason: 'too-old', detail: `the load took ${Math.round(loadMs)} ms` },
+        seal,
+      );
+      return (_waiter, before) => (before ? given : AGAIN);
+    }
+    const held = await this.commit(kept ? 'extend' : 'fill', made, seal);
+    return (waiter, before) => {
+      if (before) return given;
+      if (!held) return AGAIN_INSISTING;
+      return this.servable(made.entry, waiter) ? given : AGAIN;
+    };
+  }
+
+  /** Nothing was or can be committed: only who came before the loader's call is served, each with his own copy. */
+  private async uncommitted(value: unknown, seal: () => void): Promise<Verdict> {
+    const { call } = this.plan;
+    const packed = await pack(value, call.policy, call.values, this.parts.codecs);
+    seal();
+    if (!packed.ok) {
+      return (_waiter, before, starter) => {
+        if (starter) return { kind: 'value', handout: () => value, entry: undefined };
+        return before ? { kind: 'alone' } : AGAIN;
+      };
+    }
+    const shared = await unpack(packed, call.values, ownCodec(call), this.parts.codecs);
+    const own = handout(packed, call, shared, this.parts.codecs);
+    return (_waiter, before) => (before ? { kind: 'value', handout: own, entry: undefined } : AGAIN);
+  }
+
+  private async answered(error: unknown, loadMs: number, seal: () => void): Promise<Verdict> {
+    const { attempt } = this;
+    let held = false;
+    let absent = false;
+    if (attempt) {
+      const made = await this.parts.maker.fromAbsence(this.plan.call, attempt, error, {
+        beganMs: this.beganMs,
+        loadMs,
+      });
+      absent = made?.kind === 'entry';
+      held = await this.commit(
+        absent ? 'fill' : 'clear',
+        absent ? (made as Made & { kind: 'entry' }) : undefined,
+        seal,
+      );
+    } else {
+      seal();
+    }
+    this.emitLoad(absent ? 'absent' : 'answer', loadMs);
+    return (_waiter, before) => (before || held ? { kind: 'threw', error } : AGAIN_INSISTING);
+  }
+
+  private failed(error: unknown, outcome: 'failed' | 'timeout', loadMs: number, seal: () => void): Verdict {
+    this.emitLoad(outcome, loadMs);
+    seal();
+    void this.release(this.plan.call.policy.staleAllowed);
+    return () => ({ kind: 'failed', error });
+  }
+
+  private isFailure(error: unknown): boolean {
+    try {
+      return this.plan.call.policy.isFailure(error);
+    } catch {
+      return true;
+    }
+  }
+
+  /** Whether the commit held and nothing that the value depends on was invalidated before it. */
+  private async commit(
+    kind: CommitRequest['kind'],
+    made: (Made & { kind: 'entry' }) | undefined,
+    seal: () => void,
+  ): Promise<boolean> {
+    const { attempt, parts, plan } = this;
+    const { policy, key } = plan.call;
+    const stamps =
+      made?.entry.stamps ?? [...attempt!.generations].map(([name, seen]) => ({ name, value: seen?.value ?? 0 }));
+    seal();
+    let reply: CommitReply;
+    try {
+      reply = await parts.store.commit({
+        key,
+        token: attempt!.token,
+        epoch: attempt!.epoch,
+        kind,
+        seenId: previousEntry(plan.seen)?.id,
+        bytes: made?.bytes ?? Buffer.alloc(0),
+        hardMs: made?.entry.hardMs ?? 0,
+        versionWindowMs: policy.versionWindowMs,
+        generations: stamps.map(({ name }) => name),
+      });
+    } catch (error) {
+      parts.hub.emit({ type: 'store-error', domain: policy.domain, operation: 'commit', error });
+      parts.hub.emit({ type: 'fenced', domain: policy.domain, key, reason: 'unknown' });
+      return false;
+    }
+    const reason =
+      reply.outcome !== 'committed'
+        ? FENCE_REASONS[reply.outcome]
+        : moved(stamps, reply.generations)
+          ? 'generation'
+          : undefined;
+    if (reason) {
+      parts.hub.emit({ type: 'fenced', domain: policy.domain, key, reason });
+      return false;
+    }
+    if (made) {
+      const via = kind === 'extend' ? 'not-modified' : 'load';
+      parts.hub.emit({ type: 'accepted', domain: policy.domain, key, via, loadMs: made.entry.loadMs });
+    }
+    return true;
+  }
+
+  /** Not waited for: whoever holds the value must not wait for a mark that concerns others. */
+  private markUncacheable(made: Made & { kind: 'uncacheable' }, seal: () => void): void {
+    const { parts, plan, attempt } = this;
+    const { policy, key, origin } = plan.call;
+    const { reason, detail } = made;
+    parts.hub.emit({ type: 'uncacheable', domain: policy.domain, key, origin, reason, detail });
+    if (reason === 'unencodable') {
+      const [path = '', ...rest] = detail.split(': ');
+      parts.hub.emit({
+        type: 'unencodable',
+        domain: policy.domain,
+        key,
+        origin,
+        code: 'CG_UNENCODABLE',
+        path,
+        detail: rest.join(': '),
+      });
+    }
+    seal();
+    const nowMs = this.now();
+    if (nowMs === undefined) return;
+    const mark = parts.maker.hitForMiss(plan.call, attempt!, { beganMs: this.beganMs, loadMs: 0 }, nowMs);
+    parts.store
+      .commit({
+        key,
+        token: attempt!.token,
+        epoch: attempt!.epoch,
+        kind: 'fill',
+        seenId: undefined,
+        bytes: mark.bytes,
+        hardMs: mark.entry.hardMs,
+        versionWindowMs: 0,
+        generations: [],
+      })
+      .catch((error: unknown) =>
+        parts.hub.emit({ type: 'store-error', domain: policy.domain, operation: 'commit', error }),
+      );
+  }
+
+  private async release(backOff: boolean): Promise<void> {
+    const { attempt, parts, plan } = this;
+    if (!attempt) return;
+    const { policy, key } = plan.call;
+    const backoff = backOff ? { baseMs: policy.backoffBaseMs, maxMs: policy.backoffMaxMs } : undefined;
+    try {
+      await parts.store.release({ key, token: attempt.token, backoff });
+    } catch (error) {
+      parts.hub.emit({ type: 'store-error', domain: policy.domain, operation: 'release', error });
+    }
+  }
+
+  private tooOld(entry: Entry): boolean {
+    const nowMs = this.now();
+    return (
+      nowMs !== undefined && (nowMs >= entry.hardMs || (!this.plan.call.policy.staleAllowed && nowMs >= entry.softMs))
+    );
+  }
+
+  private servable(entry: Entry, waiter: Waiter): boolean {
+    const nowMs = this.now();
+    if (nowMs === undefined) return false;
+    return decide({ entry, drift: { kind: 'none' }, sameEpoch: true }, waiter.call.policy, nowMs).kind === 'serve';
+  }
+
+  /** Store time; `undefined` while the store is away and nobody knows it. */
+  private now(): number | undefined {
+    try {
+      return this.parts.store.now();
+    } catch {
+      return undefined;
+    }
+  }
+
+  private emitLoad(outcome: LoadEvent['outcome'], ms: number): void {
+    const { call, background } = this.plan;
+    this.parts.hub.emit({ type: 'load', domain: call.policy.domain, key: call.key, outcome, background, ms });
+  }
+}
+
+function previousEntry(seen: Snapshot | undefined): Entry | undefined {
+  if (typeof seen?.found !== 'object') return undefined;
+  const { entry } = seen.found;
+  return entry.flags & (FLAG.removed | FLAG.hitForMiss | FLAG.thrown) ? undefined : entry;
+}
+
+function moved(stamps: readonly GenerationStamp[], now: Generations): boolean {
+  return stamps.some(({ name, value }) => now.get(name)?.value !== value);
+}

@@ -1,0 +1,125 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { Inheritance, type InnerValue } from '../core/composition.js';
+import { parseDuration } from '../core/durations.js';
+import { CacheGuardError, describeValue } from '../core/errors.js';
+import type { EntryKey } from '../core/keys.js';
+import type { LoadContext, ServedValue } from '../core/targets.js';
+import { checkVersion } from '../core/version.js';
+import type { GuardedCall } from './call.js';
+
+type Previous = LoadContext['previous'];
+
+/** What a load said about its own result. */
+export class LoadDirectives implements LoadContext {
+  refused = false;
+  unmodified = false;
+  softTtlMs: number | undefined;
+  hardTtlMs: number | undefined;
+  version: bigint | undefined;
+  etag: string | undefined;
+
+  constructor(
+    readonly signal: AbortSignal,
+    readonly previous: Previous,
+  ) {}
+
+  doNotCache(): void {
+    this.refused = true;
+  }
+
+  setTtl({ softTtl, hardTtl }: Parameters<LoadContext['setTtl']>[0]): void {
+    if (softTtl !== undefined) this.softTtlMs = ttl('softTtl', softTtl);
+    if (hardTtl !== undefined) this.hardTtlMs = ttl('hardTtl', hardTtl);
+  }
+
+  setVersion(version: bigint | string): void {
+    if (typeof version === 'string') this.etag = version;
+    else this.version = checkVersion(version);
+  }
+
+  notModified(): unknown {
+    if (!this.previous) {
+      throw new CacheGuardError(
+        'CG_NOTHING_TO_KEEP',
+        'notModified() was called, but nothing is cached; ask for `previous` first and load in full when it is undefined.',
+      );
+    }
+    this.unmodified = true;
+    return this.previous.value;
+  }
+}
+
+function ttl(field: string, value: unknown): number {
+  const ms = parseDuration(value);
+  if (ms !== undefined && ms > 0) return ms;
+  throw new CacheGuardError(
+    'CG_INVALID_POLICY',
+    `setTtl: ${field} = ${describeValue(value)} is refused; give milliseconds above 0 or a text such as '30s', or call doNotCache().`,
+    { field },
+  );
+}
+
+/** A load in progress, as the code that it runs sees it. */
+export class LoadFrame {
+  readonly inheritance = new Inheritance();
+
+  constructor(
+    /** The engine that runs it: two applications in one process nest without sharing anything. */
+    private readonly owner: object,
+    readonly call: Pick<GuardedCall, 'key' | 'policy'>,
+    readonly directives: LoadContext,
+    /** The flight that waits for this load, if one does. */
+    readonly flight: object | undefined,
+    private readonly parent: LoadFrame | undefined,
+  ) {}
+
+  /** Whether this load, or one that it is part of, makes the value of `key`. */
+  makes(owner: object, key: EntryKey): boolean {
+    return (this.owner === owner && this.call.key === key) || (this.parent?.makes(owner, key) ?? false);
+  }
+
+  /** Flights that cannot land before this load is done. */
+  flights(): object[] {
+    const outer = this.parent?.flights() ?? [];
+    return this.flight ? [this.flight, ...outer] : outer;
+  }
+
+  /** A guarded value was read inside this load. */
+  inherit(owner: object, inner: InnerValue): void {
+    // Times and generations of another application's store mean nothing to this one.
+    this.inheritance.add(owner === this.owner ? inner : { ...inner, stamps: [], uncacheable: 'inner-uncacheable' });
+  }
+}
+
+const frames = new AsyncLocalStorage<LoadFrame | undefined>();
+const traces = new AsyncLocalStorage<ServedValue[]>();
+
+export function currentFrame(): LoadFrame | undefined {
+  return frames.getStore();
+}
+
+export function runInFrame<T>(frame: LoadFrame | undefined, run: () => T): T {
+  return frames.run(frame, run);
+}
+
+/** Collects what is served while `run` runs, except inside loads. */
+export async function collectServed<T>(run: () => Promise<T>): Promise<{ value: T; served: ServedValue[] }> {
+  const served: ServedValue[] = [];
+  return { value: await traces.run(served, run), served };
+}
+
+/** Whether somebody wants to know what is served here. */
+export function currentTrace(): ServedValue[] | undefined {
+  const trace = traces.getStore();
+  return trace && frames.getStore() === undefined ? trace : undefined;
+}
+
+const NEVER_ABORTED = new AbortController().signal;
+
+/**
+ * The context of the load in progress: abort signal, previous value, and what can be said of the result. Outside a load (a class
+ * that was constructed without Nest, a call that goes past the cache) an inert one, so that the method works all the same.
+ */
+export function loadContext<T = unknown>(): LoadContext<T> {
+  return (frames.getStore()?.directives ?? new LoadDirectives(NEVER_ABORTED, undefined)) as LoadContext<T>;
+}

@@ -1,0 +1,37 @@
+import { asInner } from '../core/composition.js';
+import { FLAG, type Entry } from '../core/entry.js';
+import type { ServedValue } from '../core/targets.js';
+import type { GuardedCall } from './call.js';
+import { currentFrame, currentTrace } from './load-frames.js';
+
+/** A value as it was handed to a reader at store time `nowMs`. */
+export interface Served {
+  readonly call: GuardedCall;
+  /** Without one nothing vouches for the value beyond this reader. */
+  readonly entry: Entry | undefined;
+  readonly state: ServedValue['state'];
+  readonly nowMs: number;
+  /** How long past its soft expiry; 0 when fresh. */
+  readonly staleMs: number;
+}
+
+/** Tells the load that this read is part of, and whoever traces, what was served. */
+export function noteServed(owner: object, served: Served): void {
+  const { call, entry, staleMs, nowMs } = served;
+  const frame = currentFrame();
+  frame?.inherit(owner, asInner(call.policy, entry, frame.call.policy, staleMs > 0 ? nowMs - staleMs : undefined));
+  currentTrace()?.push(describeServed(served));
+}
+
+export function describeServed({ call, entry, state, nowMs, staleMs }: Served): ServedValue {
+  return {
+    domain: call.policy.domain,
+    key: call.key,
+    state,
+    ageMs: entry ? Math.max(0, nowMs - entry.beganMs) : 0,
+    staleMs,
+    version: entry?.version,
+    etag: entry?.etag,
+    negative: entry !== undefined && (entry.flags & FLAG.negative) !== 0,
+  };
+}

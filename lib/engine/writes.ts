@@ -1,0 +1,154 @@
+import { instant } from '../core/clock.js';
+import { Inheritance } from '../core/composition.js';
+import { CacheGuardStoreError } from '../core/errors.js';
+import type { InvalidationMode, InvalidationScope } from '../core/events.js';
+import type { GenerationName } from '../core/generations.js';
+import type { EntryKey } from '../core/keys.js';
+import type { Policy } from '../core/policy.js';
+import type { PutResult } from '../core/targets.js';
+import { generationTtl, type GuardedCall } from './call.js';
+import type { EngineParts } from './engine-parts.js';
+import type { Attempt } from './entry-maker.js';
+import { LoadDirectives } from './load-frames.js';
+
+const NEVER_ABORTED = new AbortController().signal;
+
+/** The right to write one key, taken before the write itself begins. */
+export interface WriteToken {
+  readonly attempt: Attempt;
+  /** Ends it without a value. */
+  drop(): Promise<void>;
+}
+
+/** Write-through and invalidation. Every write is fenced against the loads and writes that it overlaps. */
+export class Writes {
+  constructor(private readonly parts: EngineParts) {}
+
+  /** @throws CacheGuardStoreError when the store is away */
+  async begin(call: GuardedCall): Promise<WriteToken> {
+    const { store, ids, clock, keeper, hub } = this.parts;
+    const { policy, key } = call;
+    const token = ids.token();
+    const reply = await store.acquire({
+      key,
+      token,
+      generations: call.generations,
+      generationTtlMs: generationTtl(policy),
+      seenId: undefined,
+      leaseMs: policy.leaseMs,
+      mode: 'shared',
+      honourBackoff: false,
+    });
+    if (reply.kind !== 'granted')
+      throw new CacheGuardStoreError('CG_STORE_UNAVAILABLE', `The store refused a write token: ${reply.kind}.`);
+    const unanswered = (error: unknown) =>
+      hub.emit({ type: 'store-error', domain: policy.domain, operation: 'renew', error });
+    keeper.keep({ key, token, leaseMs: policy.leaseMs, lost: () => {}, unanswered });
+    return {
+      attempt: {
+        token,
+        epoch: reply.epoch,
+        grantedMs: reply.nowMs,
+        receivedAt: instant(clock),
+        generations: reply.generations,
+      },
+      drop: async () => {
+        keeper.forget(token);
+        await store.release({ key, token, backoff: undefined });
+      },
+    };
+  }
+
+  /** Makes `value` the cached one; if anything overlapped since `begin`, the write becomes an invalidation instead. */
+  async put(call: GuardedCall, { attempt }: WriteToken, value: unknown, version?: bigint | string): Promise<PutResult> {
+    const { store, maker, keeper, hub } = this.parts;
+    const { policy, key } = call;
+    try {
+      const directives = new LoadDirectives(NEVER_ABORTED, undefined);
+      if (version !== undefined) directives.setVersion(version);
+      const times = { beganMs: maker.beganMs(attempt), loadMs: 0 };
+      const made = await maker.fromValue(call, attempt, value, directives, new Inheritance(), times);
+      if (made.kind === 'uncacheable' || policy.keep === 'nothing') {
+        if (made.kind === 'uncacheable') {
+          const { reason, detail } = made;
+          hub.emit({ type: 'uncacheable', domain: policy.domain, key, origin: call.origin, reason, detail });
+        }
+        await this.invalidate(policy, [key], defaultMode(policy));
+        return { outcome: 'applied', stored: false, reason: 'uncacheable' };
+      }
+      const reply = await store.commit({
+        key,
+        token: attempt.token,
+        epoch: attempt.epoch,
+        kind: 'put',
+        seenId: undefined,
+        bytes: made.bytes,
+        hardMs: made.entry.hardMs,
+        versionWindowMs: policy.versionWindowMs,
+        generations: [],
+      });
+      if (reply.outcome === 'committed') {
+        hub.emit({ type: 'accepted', domain: policy.domain, key, via: 'put', loadMs: 0 });
+        return { outcome: 'applied', stored: true };
+      }
+      if (reply.outcome === 'fenced-version') {
+        hub.emit({ type: 'fenced', domain: policy.domain, key, reason: 'version' });
+        return { outcome: 'applied', stored: false, reason: 'older-version' };
+      }
+      hub.emit({
+        type: 'fenced',
+        domain: policy.domain,
+        key,
+        reason: reply.outcome === 'fenced-epoch' ? 'epoch' : 'token',
+      });
+      await this.invalidate(policy, [key], defaultMode(policy));
+      return { outcome: 'applied', stored: false, reason: 'overlapped' };
+    } finally {
+      keeper.forget(attempt.token);
+    }
+  }
+
+  /** @throws CacheGuardStoreError when the store did not confirm every key */
+  async invalidate(policy: Policy, keys: readonly EntryKey[], mode: InvalidationMode): Promise<void> {
+    await this.told(policy, 'key', mode, keys.length, () =>
+      Promise.all(keys.map((key) => this.parts.store.invalidate(key, mode))),
+    );
+  }
+
+  /** O(1) for any number of entries; `purge` also walks the domain's entries and erases the bytes of those concerned. */
+  async advance(
+    policy: Policy,
+    scope: InvalidationScope,
+    generations: readonly GenerationName[],
+    mode: InvalidationMode,
+  ): Promise<void> {
+    const { store } = this.parts;
+    await this.told(policy, scope, mode, generations.length, () =>
+      Promise.all(generations.map((generation) => store.advance(generation, mode, generationTtl(policy)))),
+    );
+  }
+
+  private async told(
+    policy: Policy,
+    scope: InvalidationScope,
+    mode: InvalidationMode,
+    count: number,
+    run: () => Promise<unknown>,
+  ): Promise<void> {
+    const { domain } = policy;
+    const { hub } = this.parts;
+    try {
+      await run();
+      hub.emit({ type: 'invalidation', domain, scope, mode, count, outcome: 'applied' });
+    } catch (error) {
+      hub.emit({ type: 'store-error', domain, operation: 'invalidate', error });
+      hub.emit({ type: 'invalidation', domain, scope, mode, count, outcome: 'failed' });
+      throw error;
+    }
+  }
+}
+
+/** Where stale serving is allowed, an invalidation leaves no miss window; where it is not, it takes the value away. */
+export function defaultMode(policy: Policy): InvalidationMode {
+  return policy.staleAllowed ? 'expire' : 'remove';
+}

@@ -1,0 +1,22 @@
+import { Logger } from '@nestjs/common';
+import { CacheGuardStoreError } from '../core/errors.js';
+import type { GuardedCall } from './method-wrapper.js';
+
+/**
+ * Carries out what follows a write, and never fails it: what was written is written. A store that is away is reported by the
+ * engine's events.
+ */
+export async function carryOut(call: GuardedCall, follow: () => Promise<unknown>): Promise<void> {
+  try {
+    await follow();
+  } catch (error) {
+    if (error instanceof CacheGuardStoreError) return;
+    const text = error instanceof Error ? error.message : String(error);
+    new Logger('CacheGuard').error(`The invalidation that follows ${call.method} failed: ${text}`);
+  }
+}
+
+/** @returns whether a transaction is open and took it. */
+export function deferred(call: GuardedCall, follow: () => Promise<unknown>): boolean {
+  return call.engine.afterCommit?.(() => carryOut(call, follow)) === true;
+}

@@ -1,0 +1,74 @@
+import { CacheGuardError, isCacheGuardError } from '../core/errors.js';
+import { DerivedKey, keySegment, tagGeneration, type KeyPart } from '../core/keys.js';
+import type { AnyMethod, KeyFunction, KeysFunction, TagsFunction } from './decorator-types.js';
+import type { GuardedCall } from './method-wrapper.js';
+
+/** The key of a call, unchecked: the engine refuses what is unusable. */
+export function keyOf(call: GuardedCall, domain: string, key: KeyFunction | undefined): KeyPart {
+  return key ? (compute(call, domain, 'key', key) as KeyPart) : new DerivedKey(call.declared);
+}
+
+/** The tags of a call, unchecked: the engine refuses what is unusable. */
+export function tagsOf(call: GuardedCall, domain: string, tags: TagsFunction | undefined): readonly string[] | undefined {
+  return tags ? (listOf(call, domain, 'tags', tags) as readonly string[]) : undefined;
+}
+
+/** A key to be used after the method has run: checked now, and safe from what the method does to its arguments. */
+export function lastingKey(call: GuardedCall, domain: string, key: KeyFunction | undefined): KeyPart {
+  return lasting(call, domain, keyOf(call, domain, key));
+}
+
+export function lastingKeys(call: GuardedCall, domain: string, keys: KeysFunction): readonly KeyPart[] {
+  return listOf(call, domain, 'keys', keys).map((key) => lasting(call, domain, key as KeyPart));
+}
+
+export function lastingTags(call: GuardedCall, domain: string, tags: TagsFunction): readonly string[] {
+  const list = listOf(call, domain, 'tags', tags);
+  refusing(call, domain, () => list.forEach((tag) => tagGeneration(domain, tag)));
+  return [...list] as string[];
+}
+
+/** Adds the method to an error about its key that the engine raised. */
+export function keyErrorOf(call: GuardedCall, domain: string, error: CacheGuardError): CacheGuardError {
+  return unusable(call, domain, error.message.replace(/\.$/, ''), error);
+}
+
+function compute(call: GuardedCall, domain: string, option: string, make: AnyMethod): unknown {
+  try {
+    return (make as (...args: readonly unknown[]) => unknown)(...call.args);
+  } catch (error) {
+    throw unusable(call, domain, `its ${option} function threw`, error);
+  }
+}
+
+function listOf(call: GuardedCall, domain: string, option: string, make: AnyMethod): readonly unknown[] {
+  const list = compute(call, domain, option, make);
+  if (!Array.isArray(list)) throw unusable(call, domain, `its ${option} function gave no array`, undefined);
+  return list;
+}
+
+function lasting(call: GuardedCall, domain: string, key: KeyPart): KeyPart {
+  return refusing(call, domain, () => {
+    const segment = keySegment(key);
+    if (typeof key !== 'object') return key;
+    const copy = key instanceof DerivedKey ? new DerivedKey(structuredClone(key.args)) : structuredClone(key);
+    // A class instance comes back as a plain object, which is another key.
+    return keySegment(copy) === segment ? copy : key;
+  });
+}
+
+function refusing<T>(call: GuardedCall, domain: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    throw isCacheGuardError(error, 'CG_UNUSABLE_KEY') ? keyErrorOf(call, domain, error) : error;
+  }
+}
+
+function unusable(call: GuardedCall, domain: string, what: string, cause: unknown): CacheGuardError {
+  return new CacheGuardError(
+    'CG_UNUSABLE_KEY',
+    `The call of ${call.method} has no usable key: ${what}. Set key to a function of the arguments that gives a text or number.`,
+    { domain, method: call.method, cause },
+  );
+}

@@ -1,0 +1,21 @@
+import { describeValue } from '../core/errors.js';
+import { invalidDecoration } from './method-wrapper.js';
+
+/**
+ * What the types say, for those who compile without them.
+ *
+ * @throws CacheGuardConfigError (`CG_INVALID_DECORATION`)
+ */
+export function checkOptions(decorator: string, prototype: object, propertyKey: string | symbol, options: object): void {
+  const place = `${prototype.constructor.name}.${String(propertyKey)}`;
+  const given = options as Readonly<Record<string, unknown>>;
+  const refuse = (field: string, mend: string): never => {
+    throw invalidDecoration(decorator, place, `${field} = ${describeValue(given[field])}: ${mend}`);
+  };
+  if (typeof given['domain'] !== 'string') refuse('domain', 'name the domain whose policy applies');
+  for (const field of ['key', 'keys', 'tags']) {
+    if (given[field] !== undefined && typeof given[field] !== 'function') refuse(field, 'give a function of the arguments');
+  }
+  const { name } = given;
+  if (name !== undefined && (typeof name !== 'string' || name === '')) refuse('name', 'give a text');
+}

@@ -1,0 +1,38 @@
+import type { KeyPart } from '../core/keys.js';
+import type { Revive } from '../core/values.js';
+
+/** Makes a key from the arguments of a guarded method; it may take fewer parameters than the method. */
+export type KeyFunction = (...args: never[]) => KeyPart;
+export type KeysFunction = (...args: never[]) => readonly KeyPart[];
+export type TagsFunction = (...args: never[]) => readonly string[];
+export type AnyMethod = (...args: never[]) => unknown;
+
+/** `true` where `F` was not given, or can be called with `Params`. */
+type Takes<F, Params extends readonly unknown[]> = [F] extends [(...args: Params) => unknown] ? true : false;
+
+type IsAsync<F> = [F] extends [never] ? false : F extends (...args: never[]) => PromiseLike<unknown> ? true : false;
+
+/**
+ * `unknown` where the decorator fits the method, else a text that says what does not; the compiler prints it. `never` stands
+ * for an option that was left out.
+ */
+type Fit<Method, Key, Tags, Revived> = Method extends (...args: infer Params) => infer Result
+  ? [Result] extends [Promise<infer Value>]
+    ? Takes<Key, Params> extends false
+      ? 'The key function cannot be called with the parameters of this method: annotate it with the same types, in the same order.'
+      : IsAsync<Key> extends true
+        ? 'A key function gives the key itself, not a promise of it.'
+        : Takes<Tags, Params> extends false
+          ? 'The tags function cannot be called with the parameters of this method: annotate it with the same types, in the same order.'
+          : [Revived] extends [Revive<Value>]
+            ? unknown
+            : 'What revive gives is not what this method resolves to.'
+    : 'A guarded method returns a Promise: make it async, or turn an Observable into one with firstValueFrom.'
+  : never;
+
+/** A method decorator that compiles only on methods it fits. */
+export type GuardedMethodDecorator<Key, Tags, Revived = never> = <Method extends AnyMethod>(
+  target: object,
+  propertyKey: string | symbol,
+  descriptor: TypedPropertyDescriptor<Method> & Fit<Method, Key, Tags, Revived>,
+) => void;

@@ -1,0 +1,55 @@
+import type { InvalidationMode } from '../core/events.js';
+import type { FreshnessOverrides } from '../core/policy.js';
+import type { ValueOptions } from '../core/values.js';
+import type { AnyMethod, KeyFunction, KeysFunction, TagsFunction } from './decorator-types.js';
+
+/** What `@Cached` was given. */
+export interface CachedDefinition extends FreshnessOverrides, ValueOptions<unknown> {
+  readonly kind: 'cached';
+  readonly domain: string;
+  readonly key: KeyFunction | undefined;
+  readonly name: string | undefined;
+  readonly shared: boolean;
+  readonly tags: TagsFunction | undefined;
+}
+
+/** What `@Refreshes` was given. */
+export interface RefreshesDefinition extends FreshnessOverrides, ValueOptions<unknown> {
+  readonly kind: 'refreshes';
+  readonly domain: string;
+  readonly key: KeyFunction | undefined;
+  readonly name: string | undefined;
+  readonly tags: TagsFunction | undefined;
+}
+
+/** What `@Invalidates` was given; exactly one of `key`, `keys`, `tags` and `all`. */
+export interface InvalidatesDefinition {
+  readonly kind: 'invalidates';
+  readonly domain: string;
+  readonly key: KeyFunction | undefined;
+  readonly keys: KeysFunction | undefined;
+  readonly tags: TagsFunction | undefined;
+  readonly all: boolean;
+  readonly name: string | undefined;
+  readonly mode: InvalidationMode | undefined;
+  readonly when: 'success' | 'settled';
+}
+
+export type GuardedDefinition = CachedDefinition | RefreshesDefinition | InvalidatesDefinition;
+
+/** On the method's function: its definitions, innermost first. */
+const GUARDED = Symbol('CacheGuard:guarded');
+
+export function definitionsOf(method: AnyMethod): readonly GuardedDefinition[] {
+  return (Reflect.getOwnMetadata(GUARDED, method) as readonly GuardedDefinition[] | undefined) ?? [];
+}
+
+export function addDefinition(method: AnyMethod, definition: GuardedDefinition): void {
+  Reflect.defineMetadata(GUARDED, [...definitionsOf(method), definition], method);
+}
+
+
+/** The space in which a `@Cached` method keeps its keys; `undefined`: the domain's own. */
+export function spaceOf(definition: CachedDefinition, method: string): string | undefined {
+  return definition.name ?? (definition.key ? undefined : method);
+}

@@ -1,0 +1,147 @@
+import type { Cluster, Redis, RedisOptions } from 'ioredis';
+import { parseDuration, type Duration } from '../core/durations.js';
+import { CacheGuardConfigError, describeValue } from '../core/errors.js';
+import type { DomainPolicies } from '../core/policy.js';
+
+/**
+ * Takes an action to be run after the commit of the transaction that is open in the caller's context.
+ *
+ * @returns `true`: a transaction is open and the action will run once, after its commit (and never after a rollback);
+ * `false`: no transaction is open, the action is run now by the caller. A throw fails the guarded call.
+ */
+export type AfterCommit = (action: () => Promise<void>) => boolean;
+
+/** What `CacheGuardModule.forRoot` takes. With none of the three Redis options the embedded memory store is used. */
+export interface CacheGuardModuleOptions {
+  /** Keeps applications apart that share a Redis: 1 to 64 letters, digits, `_`, `.` and `-`. */
+  readonly namespace: string;
+  /** Connection options of ioredis. */
+  readonly redis?: RedisOptions;
+  /** `redis://` or `rediss://`. */
+  readonly redisUrl?: string;
+  /** A client or Cluster of yours; connections are duplicated from it, and it is neither used nor closed. */
+  readonly existingClient?: Redis | Cluster;
+  /** How long one Redis command may take before it counts as failed. Default `'1s'`. */
+  readonly commandTimeout?: Duration;
+  /** The policies of bounded contexts, by domain; `forFeature` adds to them. */
+  readonly domains?: DomainPolicies;
+  /** Defers the invalidations of `@Invalidates` and `@Refreshes` until a transaction has committed. Default: none is open. */
+  readonly afterCommit?: AfterCommit;
+  /**
+   * `false`: `@Cached` methods run uncached. Invalidations are still carried out, because other processes may go on caching, and
+   * `CacheGuard` used by hand is not affected. Default `true`.
+   */
+  readonly enabled?: boolean;
+}
+
+/** How to reach Redis. */
+export type RedisConnection =
+  | { readonly client: Redis | Cluster }
+  | { readonly url: string }
+  | { readonly options: RedisOptions };
+
+/** The options with defaults applied. */
+export interface Settings {
+  readonly namespace: string;
+  /** `undefined`: the embedded memory store. */
+  readonly connect: RedisConnection | undefined;
+  readonly commandTimeoutMs: number;
+  readonly domains: DomainPolicies;
+  readonly afterCommit: AfterCommit | undefined;
+  readonly enabled: boolean;
+}
+
+const NAMESPACE = /^[A-Za-z0-9_.-]{1,64}$/;
+const KNOWN: Readonly<Record<keyof CacheGuardModuleOptions, true>> = {
+  namespace: true,
+  redis: true,
+  redisUrl: true,
+  existingClient: true,
+  commandTimeout: true,
+  domains: true,
+  afterCommit: true,
+  enabled: true,
+};
+
+export function invalidOptions(field: string, shown: string, mend: string): CacheGuardConfigError {
+  return new CacheGuardConfigError('CG_INVALID_OPTIONS', `CacheGuardModule: ${field} = ${shown} is refused; ${mend}.`, {
+    field,
+  });
+}
+
+function refuse(field: string, value: unknown, mend: string): never {
+  throw invalidOptions(field, describeValue(value), mend);
+}
+
+/** Connection options carry passwords: errors say what kind of thing was given, never what is in it. */
+function refuseSecret(field: string, value: unknown, mend: string): never {
+  throw invalidOptions(field, value === null ? 'null' : `(${Array.isArray(value) ? 'array' : typeof value})`, mend);
+}
+
+/**
+ * @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`) naming the field, the value and the mend
+ */
+export function readOptions(given: CacheGuardModuleOptions): Settings {
+  if (!isObject(given)) refuse('options', given, 'give an object with at least a namespace');
+  for (const field of Object.keys(given)) {
+    if (!Object.hasOwn(KNOWN, field)) {
+      refuseSecret(field, given[field as keyof CacheGuardModuleOptions], 'there is no such option; check the spelling');
+    }
+  }
+  const { namespace, domains = {}, afterCommit, enabled = true } = given;
+  if (typeof namespace !== 'string' || !NAMESPACE.test(namespace)) {
+    refuse('namespace', namespace, 'give 1 to 64 letters, digits, _, . and -, the same in all processes of the application');
+  }
+  if (!isObject(domains)) refuse('domains', domains, 'give an object from domain names to policies');
+  if (afterCommit !== undefined && typeof afterCommit !== 'function') {
+    refuse('afterCommit', afterCommit, 'give a function (action) => boolean');
+  }
+  if (typeof enabled !== 'boolean') refuse('enabled', enabled, 'give true or false');
+  return {
+    namespace,
+    connect: readConnection(given),
+    commandTimeoutMs: readCommandTimeout(given.commandTimeout),
+    domains,
+    afterCommit,
+    enabled,
+  };
+}
+
+function readConnection(given: CacheGuardModuleOptions): RedisConnection | undefined {
+  const { redis, redisUrl, existingClient } = given;
+  const chosen = Object.entries({ redis, redisUrl, existingClient }).filter(([, value]) => value !== undefined);
+  if (chosen.length > 1) {
+    const names = chosen.map(([name]) => name).join(' and ');
+    throw invalidOptions(names, 'given together', 'give one of redis, redisUrl and existingClient');
+  }
+  if (redis !== undefined) {
+    if (!isObject(redis)) refuseSecret('redis', redis, 'give connection options such as { host, port }');
+    return { options: redis };
+  }
+  if (redisUrl !== undefined) {
+    if (typeof redisUrl !== 'string' || !/^rediss?:\/\/./.test(redisUrl)) {
+      refuseSecret('redisUrl', redisUrl, 'give a URL that starts with redis:// or rediss://');
+    }
+    return { url: redisUrl };
+  }
+  if (existingClient !== undefined) {
+    if (!isObject(existingClient) || typeof existingClient.duplicate !== 'function') {
+      refuseSecret('existingClient', existingClient, 'give a Redis or Cluster of ioredis');
+    }
+    return { client: existingClient };
+  }
+  return undefined;
+}
+
+function readCommandTimeout(given: unknown): number {
+  if (given === undefined) return 1_000;
+  const ms = parseDuration(given);
+  if (ms === undefined || ms < 1) {
+    refuse('commandTimeout', given, "give milliseconds as a number, or a string with its unit such as '250ms' or '1s', at least 1ms");
+  }
+  return ms;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

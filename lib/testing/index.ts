@@ -1,0 +1,3 @@
+export { ChaosStore, type Fault, type StoreOperation } from './chaos-store.js';
+export { FakeClock } from './fake-clock.js';
+export { storeContract, type ContractCase, type StoreHarness } from './store-contract.js';
