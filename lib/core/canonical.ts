@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
-import { CacheGuardError } from './errors.js';
+import { builtinName, nativeName } from './builtins.js';
+import { CacheGuardError, isCacheGuardError } from './errors.js';
 
 const MAX_DEPTH = 64;
 
@@ -8,20 +9,24 @@ const MAX_DEPTH = 64;
  * different structures give the same bytes; the order of object keys, Map and Set entries does not count.
  *
  * @throws CacheGuardError (`CG_UNUSABLE_KEY`) for what has no stable content: functions, symbols, cycles, promises, streams,
- * nesting beyond 64, and instances of classes with `#private` or native state, which would all look alike
+ * nesting beyond 64, instances of classes with `#private` or native state, which would all look alike, and whatever throws
+ * when it is read
  */
 export function digest(value: unknown, separator: string): string {
   const hash = createHash('sha256');
   hash.update(separator);
-  write(value, hash, []);
+  try {
+    write(value, hash, []);
+  } catch (error) {
+    if (isCacheGuardError(error, 'CG_UNUSABLE_KEY')) throw error;
+    refuse('an object that throws when it is read', error);
+  }
   return hash.digest('base64url');
 }
 
-function refuse(what: string): never {
-  throw new CacheGuardError(
-    'CG_UNUSABLE_KEY',
-    `A cache key cannot be made from ${what}; give an explicit key instead.`,
-  );
+function refuse(what: string, cause?: unknown): never {
+  const message = `A cache key cannot be made from ${what}; give a key of texts, numbers and plain data instead.`;
+  throw new CacheGuardError('CG_UNUSABLE_KEY', message, { cause });
 }
 
 function text(hash: Hash, tag: string, content: string): void {
@@ -58,26 +63,56 @@ function nested(value: object, hash: Hash, ancestors: object[]): void {
 }
 
 function writeObject(value: object, hash: Hash, ancestors: object[]): void {
-  if (Array.isArray(value)) {
-    hash.update(`a${value.length}:`);
-    for (const item of value) write(item, hash, ancestors);
-  } else if (value instanceof Date) {
-    text(hash, 'D', String(value.getTime()));
-  } else if (value instanceof URL) {
-    text(hash, 'U', value.href);
-  } else if (value instanceof RegExp) {
-    text(hash, 'R', String(value));
-  } else if (ArrayBuffer.isView(value)) {
-    text(hash, 'B', value.constructor.name);
-    hash.update(`${value.byteLength}:`);
-    hash.update(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
-  } else if (value instanceof Map) {
-    unordered(hash, 'M', [...value], ancestors);
-  } else if (value instanceof Set) {
-    unordered(hash, 'S', [...value], ancestors);
-  } else {
-    properties(value, hash, ancestors);
+  const name = builtinName(value);
+  switch (name) {
+    case 'Object':
+    case 'null':
+      return properties(value, hash, ancestors);
+    case 'Array':
+      return list(value as unknown[], hash, ancestors);
+    case 'Date':
+      nothingElse(value, name, 0);
+      return text(hash, 'D', String((value as Date).getTime()));
+    case 'RegExp':
+      nothingElse(value, name, 1);
+      return text(hash, 'R', `/${(value as RegExp).source}/${(value as RegExp).flags}`);
+    case 'Map':
+      nothingElse(value, name, 0);
+      return unordered(hash, 'M', [...(value as Map<unknown, unknown>)], ancestors);
+    case 'Set':
+      nothingElse(value, name, 0);
+      return unordered(hash, 'S', [...(value as Set<unknown>)], ancestors);
+    case 'URL':
+      return text(hash, 'U', (value as URL).href);
+    case undefined:
+      return instance(value, hash, ancestors);
+    default:
+      return bytes(value, name, hash);
   }
+}
+
+/** Refuses properties of a built-in's own, which would be left out of the key unseen. */
+function nothingElse(value: object, name: string, ownKeys: number): void {
+  if (Reflect.ownKeys(value).length !== ownKeys) refuse(`an instance of ${name} with properties or holes of its own`);
+}
+
+function list(value: unknown[], hash: Hash, ancestors: object[]): void {
+  nothingElse(value, 'Array', value.length + 1);
+  hash.update(`a${value.length}:`);
+  for (let i = 0; i < value.length; i++) {
+    if (!Object.hasOwn(value, i)) refuse('an array with holes');
+    write(value[i], hash, ancestors);
+  }
+}
+
+function bytes(value: object, name: string, hash: Hash): void {
+  const view = value as ArrayBufferView;
+  const content = ArrayBuffer.isView(value)
+    ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
+    : new Uint8Array(value as ArrayBuffer);
+  text(hash, 'B', name);
+  hash.update(`${content.length}:`);
+  hash.update(content);
 }
 
 function unordered(hash: Hash, tag: string, items: unknown[], ancestors: object[]): void {
@@ -86,22 +121,20 @@ function unordered(hash: Hash, tag: string, items: unknown[], ancestors: object[
     write(item, own, ancestors);
     return own.digest('base64');
   });
-  text(hash, tag, digests.sort().join(','));
+  text(hash, tag, digests.toSorted().join(','));
+}
+
+function instance(value: object, hash: Hash, ancestors: object[]): void {
+  const prototype = Object.getPrototypeOf(value) as object;
+  const name = classOf(prototype)?.name ?? 'an unknown class';
+  if (hidesState(prototype)) refuse(`an instance of ${name}, whose state cannot be seen`);
+  text(hash, 'c', name);
+  properties(value, hash, ancestors);
 }
 
 function properties(value: object, hash: Hash, ancestors: object[]): void {
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== null && prototype !== Object.prototype) {
-    const type = (value as { constructor?: unknown }).constructor;
-    if (typeof type !== 'function' || hidesState(type)) {
-      refuse(
-        `an instance of ${typeof type === 'function' ? type.name : 'an unknown class'}, whose state cannot be seen`,
-      );
-    }
-    text(hash, 'c', type.name);
-  }
-  if (Object.getOwnPropertySymbols(value).length > 0) refuse('an object with symbol properties');
-  const keys = Object.keys(value).sort();
+  const keys = Object.keys(value).toSorted();
+  if (Reflect.ownKeys(value).length !== keys.length) refuse('an object with symbols or hidden properties');
   hash.update(`o${keys.length}:`);
   for (const key of keys) {
     text(hash, 'k', key);
@@ -109,19 +142,30 @@ function properties(value: object, hash: Hash, ancestors: object[]): void {
   }
 }
 
+function classOf(prototype: object): { readonly name: string } | undefined {
+  const type: unknown = Object.getOwnPropertyDescriptor(prototype, 'constructor')?.value;
+  return typeof type === 'function' && type.prototype === prototype ? type : undefined;
+}
+
+/** `#private` fields, also as the compilers write them for older targets: as WeakMaps that take the instance. */
+const PRIVATE_STATE = /#[\p{ID_Start}$_]|class_?private_?field|__private|\.set\(this\b/iu;
+
 const hiding = new WeakMap<object, boolean>();
 
-/** Whether a class, or one that it extends, keeps state where nobody can enumerate it: native slots or `#private` fields. */
-function hidesState(type: object): boolean {
-  let known = hiding.get(type);
+/**
+ * Whether objects with this prototype may keep state where nobody can enumerate it. Only a chain of classes in sight that ends
+ * at `Object` does not: native classes have slots, and a prototype that belongs to no class holds data itself.
+ */
+function hidesState(prototype: object): boolean {
+  let known = hiding.get(prototype);
   if (known === undefined) {
-    const source = Function.prototype.toString.call(type);
-    const parent: unknown = Object.getPrototypeOf(type);
-    known =
-      /\{\s*\[native code\]\s*\}$/.test(source) ||
-      /#[\p{ID_Start}$_]/u.test(source) ||
-      (typeof parent === 'function' && parent !== Function.prototype && hidesState(parent));
-    hiding.set(type, known);
+    const native = nativeName(prototype);
+    const type = classOf(prototype);
+    const parent = Object.getPrototypeOf(prototype) as object | null;
+    if (native !== undefined) known = native !== 'Object';
+    else if (type === undefined || parent === null) known = true;
+    else known = PRIVATE_STATE.test(Function.prototype.toString.call(type)) || hidesState(parent);
+    hiding.set(prototype, known);
   }
   return known;
 }

@@ -9,7 +9,7 @@ export const MAX_DURATION_MS = 2 ** 32 - 1;
 /** Milliseconds (whole, rounded), or `undefined` when `input` is no duration. */
 export function parseDuration(input: unknown): number | undefined {
   const ms = typeof input === 'number' ? input : typeof input === 'string' ? fromText(input) : undefined;
-  return ms !== undefined && ms >= 0 && ms <= MAX_DURATION_MS ? Math.round(ms) : undefined;
+  return ms !== undefined && Number.isFinite(ms) && ms >= 0 && ms <= MAX_DURATION_MS ? Math.round(ms) : undefined;
 }
 
 function fromText(text: string): number | undefined {
@@ -19,7 +19,7 @@ function fromText(text: string): number | undefined {
 
 /** For people: `90000` becomes `1.5m`. */
 export function formatDuration(ms: number): string {
-  for (const [unit, size] of Object.entries(UNIT_MS).reverse()) {
+  for (const [unit, size] of Object.entries(UNIT_MS).toReversed()) {
     if (ms >= size) return `${Number((ms / size).toFixed(2))}${unit}`;
   }
   return `${ms}ms`;

@@ -22,13 +22,19 @@ function segment(value: unknown): string {
 
 /** A key made from a call's arguments, in the form of a key that was given; `argsKey(a, b)` names what a guarded `method(a, b)` cached. */
 export class DerivedKey {
-  readonly #derived = true;
+  readonly #args: readonly unknown[];
 
-  constructor(readonly args: readonly unknown[]) {}
+  constructor(args: readonly unknown[]) {
+    this.#args = args;
+  }
+
+  get args(): readonly unknown[] {
+    return this.#args;
+  }
 
   /** Unlike `instanceof`, runs no trap of a proxy. */
   static is(value: unknown): value is DerivedKey {
-    return typeof value === 'object' && value !== null && #derived in value;
+    return typeof value === 'object' && value !== null && #args in value;
   }
 }
 
@@ -44,7 +50,7 @@ export function argsKey(...args: readonly unknown[]): DerivedKey {
  */
 export function keySegment(value: unknown): string {
   if (DerivedKey.is(value)) return derivedKey(value.args);
-  const time = types.isDate(value) ? value.getTime() : value;
+  const time = types.isDate(value) ? Date.prototype.getTime.call(value) : value;
   if (time === undefined || time === null || time === '' || Number.isNaN(time)) {
     throw new CacheGuardError(
       'CG_UNUSABLE_KEY',

@@ -1,23 +1,17 @@
 import { formatDuration, parseDuration } from './durations.js';
 import { CacheGuardConfigError, describeValue } from './errors.js';
 import { FRESHNESS_PRESETS, type FreshnessPreset } from './freshness.js';
-import type {
-  DomainPolicyConfig,
-  FreshnessOverrides,
-  LoadOutcome,
-  Policy,
-  StalePolicy,
-  StaleWindows,
-} from './policy.js';
+import type { DomainPolicyConfig, FreshnessOverrides, LoadOutcome, Policy, StalePolicy } from './policy.js';
 
 const DOMAIN_NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
 const NAMED_POLICIES = ['never', 'if-error', 'while-revalidate', 'validate', 'no-store'] as const;
 
-const KNOWN_FIELDS = new Set<string>([
-  ...['freshness', 'softTtl', 'hardTtl', 'stalePolicy', 'jitter', 'negativeTtl', 'isAbsent', 'isFailure', 'waitBudget'],
-  ...['loadTimeout', 'softTimeout', 'backoff', 'lease', 'bulkhead', 'maxKeysInFlight', 'hitForMiss', 'codec'],
-  ...['compressAbove', 'schemaVersion', 'versionWindow', 'probe', 'partition', 'owner', 'because'],
-]);
+// prettier-ignore
+const KNOWN_FIELDS: ReadonlySet<string> = new Set([
+  'freshness', 'softTtl', 'hardTtl', 'stalePolicy', 'jitter', 'negativeTtl', 'isAbsent', 'isFailure', 'waitBudget',
+  'loadTimeout', 'softTimeout', 'backoff', 'lease', 'bulkhead', 'maxKeysInFlight', 'hitForMiss', 'codec',
+  'compressAbove', 'schemaVersion', 'versionWindow', 'probe', 'partition', 'owner', 'because',
+] satisfies (keyof DomainPolicyConfig)[]);
 
 /**
  * Applies a domain's class and defaults, and refuses contradictions.
@@ -35,6 +29,7 @@ export function resolvePolicy(
   const check = new Checker(domain, place);
   check.shape(config);
   const preset = FRESHNESS_PRESETS[config.freshness];
+  check.record('overrides', overrides, ['softTtl', 'hardTtl', 'stalePolicy']);
   const merged: DomainPolicyConfig = { ...config, ...withoutUndefined(overrides) };
   const stalePolicy = check.stalePolicy(merged, preset);
   const keep = stalePolicy === 'no-store' ? 'nothing' : stalePolicy === 'validate' ? 'validated' : 'entry';
@@ -43,13 +38,16 @@ export function resolvePolicy(
   if (keep === 'validated' && merged.probe === undefined) {
     check.fail('probe', undefined, "stalePolicy 'validate' needs probe: (key) => Promise<version>");
   }
-  const leaseMs = check.duration('lease.duration', merged.lease?.duration, 2_000, 100);
+  const lease = check.record('lease', merged.lease, ['keys', 'duration']);
+  const bulkhead = check.record('bulkhead', merged.bulkhead, ['concurrency', 'queue']);
+  const backoff = check.record('backoff', merged.backoff, ['base', 'max']);
+  const leaseMs = check.duration('lease.duration', lease?.duration, 2_000, 100);
   const loadTimeoutMs = check.duration('loadTimeout', merged.loadTimeout, 10_000, 1);
   const softTimeoutMs = check.duration('softTimeout', merged.softTimeout, Math.min(500, loadTimeoutMs), 0);
   if (softTimeoutMs > loadTimeoutMs) {
     check.fail('softTimeout', merged.softTimeout, `make it at most loadTimeout (${formatDuration(loadTimeoutMs)})`);
   }
-  const backoffBaseMs = check.duration('backoff.base', merged.backoff?.base, 1_000, 1);
+  const backoffBaseMs = check.duration('backoff.base', backoff?.base, 1_000, 1);
 
   return Object.freeze({
     domain,
@@ -65,11 +63,11 @@ export function resolvePolicy(
     loadTimeoutMs,
     softTimeoutMs,
     backoffBaseMs,
-    backoffMaxMs: check.duration('backoff.max', merged.backoff?.max, Math.max(30_000, backoffBaseMs), backoffBaseMs),
-    exclusive: check.oneOf('lease.keys', merged.lease?.keys ?? 'all', ['all', 'none']) === 'all',
+    backoffMaxMs: check.duration('backoff.max', backoff?.max, Math.max(30_000, backoffBaseMs), backoffBaseMs),
+    exclusive: check.oneOf('lease.keys', lease?.keys, ['all', 'none']) === 'all',
     leaseMs,
-    concurrency: check.integer('bulkhead.concurrency', merged.bulkhead?.concurrency, 16, 1),
-    queue: check.integer('bulkhead.queue', merged.bulkhead?.queue, 1_000, 0),
+    concurrency: check.integer('bulkhead.concurrency', bulkhead?.concurrency, 16, 1),
+    queue: check.integer('bulkhead.queue', bulkhead?.queue, 1_000, 0),
     maxKeysInFlight: check.integer('maxKeysInFlight', merged.maxKeysInFlight, 10_000, 1),
     hitForMissMs: check.duration('hitForMiss', merged.hitForMiss, 5_000, 1),
     codec: check.codec(merged.codec),
@@ -92,6 +90,11 @@ function isNullish(outcome: LoadOutcome): boolean {
 function isFailureByDefault(error: unknown): boolean {
   const status = (error as { getStatus?: () => unknown } | null | undefined)?.getStatus;
   return !(typeof status === 'function' && Number(status.call(error)) < 500);
+}
+
+/** Not for arrays, dates, maps and the like, which have no fields and would pass for empty. */
+function isRecord(value: unknown): boolean {
+  return Object.prototype.toString.call(value) === '[object Object]';
 }
 
 function withoutUndefined(overrides: FreshnessOverrides): FreshnessOverrides {
@@ -120,20 +123,27 @@ class Checker {
     if (!DOMAIN_NAME.test(this.domain)) {
       this.fail('name', this.domain, 'start with a letter and use letters, digits, _ and - only, 64 at most');
     }
-    if (typeof config !== 'object' || config === null)
-      this.fail('policy', config, 'give an object with a freshness class');
-    if (!Object.hasOwn(FRESHNESS_PRESETS, config.freshness)) {
+    if (!isRecord(config)) this.fail('policy', config, 'give an object with a freshness class');
+    if (typeof config.freshness !== 'string' || !Object.hasOwn(FRESHNESS_PRESETS, config.freshness)) {
       this.fail('freshness', config.freshness, `use one of ${Object.keys(FRESHNESS_PRESETS).join(', ')}`);
     }
-    for (const field of Object.keys(config)) {
-      if (!KNOWN_FIELDS.has(field)) {
-        this.fail(field, config[field as keyof DomainPolicyConfig], 'there is no such field; check the spelling');
-      }
+    for (const [field, value] of Object.entries(config)) {
+      if (!KNOWN_FIELDS.has(field)) this.fail(field, value, 'there is no such field; check the spelling');
     }
   }
 
+  /** A nested object; anything else would be read as an empty one. */
+  record<R extends object>(field: string, value: R | undefined, known: readonly (keyof R)[]): R | undefined {
+    if (value === undefined) return undefined;
+    if (!isRecord(value)) this.fail(field, value, `give an object with ${known.join(', ')}`);
+    for (const [name, inner] of Object.entries(value)) {
+      if (!known.includes(name as keyof R)) this.fail(`${field}.${name}`, inner, `the fields are ${known.join(', ')}`);
+    }
+    return value;
+  }
+
   stalePolicy(config: DomainPolicyConfig, preset: FreshnessPreset): StalePolicy {
-    const given = config.stalePolicy ?? preset.stalePolicy;
+    const given = config.stalePolicy === undefined ? preset.stalePolicy : config.stalePolicy;
     if (given === undefined) {
       this.fail(
         'stalePolicy',
@@ -142,7 +152,7 @@ class Checker {
       );
     }
     const named = typeof given === 'string';
-    if (named ? !NAMED_POLICIES.includes(given) : typeof given !== 'object' || given === null) {
+    if (named ? !NAMED_POLICIES.includes(given) : !isRecord(given)) {
       this.fail('stalePolicy', given, `use one of ${NAMED_POLICIES.join(', ')} or { whileRevalidate, ifError }`);
     }
     const stale = given === 'if-error' || given === 'while-revalidate' || !named;
@@ -194,14 +204,9 @@ class Checker {
     if (stalePolicy === 'while-revalidate') return { whileRevalidateMs: whole, ifErrorMs: whole };
     if (stalePolicy === 'if-error') return { whileRevalidateMs: 0, ifErrorMs: whole };
     if (typeof stalePolicy === 'string') return { whileRevalidateMs: 0, ifErrorMs: 0 };
-    const given: StaleWindows = stalePolicy;
-    for (const field of Object.keys(given)) {
-      if (field !== 'whileRevalidate' && field !== 'ifError') {
-        this.fail(`stalePolicy.${field}`, given, 'the windows are whileRevalidate and ifError');
-      }
-    }
-    const whileRevalidateMs = bound(this.duration('stalePolicy.whileRevalidate', given.whileRevalidate, 0, 0));
-    const ifErrorMs = bound(this.duration('stalePolicy.ifError', given.ifError, whileRevalidateMs, 0));
+    const given = this.record('stalePolicy', stalePolicy, ['whileRevalidate', 'ifError']);
+    const whileRevalidateMs = bound(this.duration('stalePolicy.whileRevalidate', given?.whileRevalidate, 0, 0));
+    const ifErrorMs = bound(this.duration('stalePolicy.ifError', given?.ifError, whileRevalidateMs, 0));
     return { whileRevalidateMs, ifErrorMs: Math.max(ifErrorMs, whileRevalidateMs) };
   }
 
@@ -258,13 +263,17 @@ class Checker {
     return this.fail(field, value, 'give a text');
   }
 
-  oneOf<T extends string>(field: string, value: T, allowed: readonly T[]): T {
+  /** The first is the default. */
+  oneOf<T extends string>(field: string, value: T | undefined, allowed: readonly [T, ...T[]]): T {
+    if (value === undefined) return allowed[0];
     return allowed.includes(value) ? value : this.fail(field, value, `use one of ${allowed.join(', ')}`);
   }
 
   schema(value: unknown): string {
     if (value === undefined) return '1';
-    if ((typeof value === 'string' && value !== '') || Number.isFinite(value)) return String(value);
+    if ((typeof value === 'string' && value !== '') || (typeof value === 'number' && Number.isFinite(value))) {
+      return String(value);
+    }
     return this.fail('schemaVersion', value, 'give a text or a number');
   }
 

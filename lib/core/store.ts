@@ -89,8 +89,8 @@ export type Signal =
 export interface Store {
   /** Starts it; resolves when it is usable, or after a bounded time when it is not yet. Never rejects. */
   open(): Promise<void>;
-  /** Store time now, rounded so that values look older. Throws `CacheGuardStoreError` while it is not known. */
-  now(): number;
+  /** Store time where `key` lives, rounded so that values look older. Throws `CacheGuardStoreError` while it is not known. */
+  now(key: EntryKey): number;
   read(key: EntryKey, generations: readonly GenerationName[]): Promise<ReadReply>;
   acquire(request: AcquireRequest): Promise<AcquireReply>;
   /** `false`: the token is void. */

@@ -127,7 +127,7 @@ export class Flight {
           token,
           generations: call.generations,
           generationTtlMs: generationTtl(call.policy),
-          seenId: seen === undefined || forced ? undefined : typeof seen.found === 'object' ? seen.found.entry.id : '',
+          seenId: forced ? undefined : seen ? seen.id : '',
           leaseMs: call.policy.leaseMs,
           mode: call.policy.exclusive && !this.insist ? 'exclusive' : 'shared',
           honourBackoff,

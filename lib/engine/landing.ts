@@ -293,7 +293,7 @@ export class Landing {
   /** Store time; `undefined` while the store is away and nobody knows it. */
   private now(): number | undefined {
     try {
-      return this.parts.store.now();
+      return this.parts.store.now(this.plan.call.key);
     } catch {
       return undefined;
     }

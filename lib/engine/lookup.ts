@@ -12,6 +12,8 @@ import { unpack, type Unpacked } from './packing.js';
 export interface Snapshot {
   readonly found: Found;
   readonly nowMs: number;
+  /** The id of what lies there, `''` for nothing; `undefined` for bytes that have none. */
+  readonly id: string | undefined;
   readonly bytes: number;
   /** Rejects for a payload that cannot be decoded. */
   unpack(values: ValueOptions): Promise<Unpacked<unknown>> | Unpacked<unknown>;
@@ -58,6 +60,7 @@ export class Lookup {
     return {
       found: found(call, parsed.entry, reply),
       nowMs: reply.nowMs,
+      id: reply.bytes ? parsed.entry?.id : '',
       bytes: reply.bytes?.length ?? 0,
       unpack: (values) => this.unpack(parsed, values, ownCodec(call)),
     };

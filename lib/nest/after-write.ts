@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { Logger } from '@nestjs/common';
 import { CacheGuardStoreError } from '../core/errors.js';
 import type { GuardedCall } from './method-wrapper.js';
@@ -18,5 +19,7 @@ export async function carryOut(call: GuardedCall, follow: () => Promise<unknown>
 
 /** @returns whether a transaction is open and took it. */
 export function deferred(call: GuardedCall, follow: () => Promise<unknown>): boolean {
-  return call.engine.afterCommit?.(() => carryOut(call, follow)) === true;
+  // In the caller's async context, wherever the hook runs it: a domain's partition is read from there.
+  const action = AsyncResource.bind(() => carryOut(call, follow));
+  return call.engine.afterCommit?.(action) === true;
 }

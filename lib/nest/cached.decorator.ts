@@ -42,7 +42,7 @@ export interface CachedOptions<Key = KeyFunction, Tags = TagsFunction, Revived =
 export function Cached<
   Key extends KeyFunction = never,
   Tags extends TagsFunction = never,
-  Revived extends Revive<unknown> = never,
+  Revived extends Revive<unknown> = Revive<unknown>,
 >(options: CachedOptions<Key, Tags, Revived>): GuardedMethodDecorator<Key, Tags, Revived> {
   return (target, propertyKey, descriptor) => {
     checkOptions('@Cached', target, propertyKey, options);
@@ -73,7 +73,7 @@ async function read(call: GuardedCall, definition: CachedDefinition): Promise<un
     return await call.engine.guard.getOrLoad(target, () => remembering(call.proceed));
   } catch (error) {
     if (!isCacheGuardError(error, 'CG_UNUSABLE_KEY') || thrownInside.has(error)) throw error;
-    throw keyErrorOf(call, domain, error);
+    throw keyErrorOf(call, domain, definition.key, error);
   }
 }
 

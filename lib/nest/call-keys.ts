@@ -15,22 +15,45 @@ export function tagsOf(call: GuardedCall, domain: string, tags: TagsFunction | u
 
 /** A key to be used after the method has run: checked now, and safe from what the method does to its arguments. */
 export function lastingKey(call: GuardedCall, domain: string, key: KeyFunction | undefined): KeyPart {
-  return lasting(call, domain, keyOf(call, domain, key));
+  return lasting(call, domain, key, keyOf(call, domain, key));
 }
 
 export function lastingKeys(call: GuardedCall, domain: string, keys: KeysFunction): readonly KeyPart[] {
-  return listOf(call, domain, 'keys', keys).map((key) => lasting(call, domain, key as KeyPart));
+  return listOf(call, domain, 'keys', keys).map((key) => lasting(call, domain, keys, key as KeyPart));
 }
 
 export function lastingTags(call: GuardedCall, domain: string, tags: TagsFunction): readonly string[] {
   const list = listOf(call, domain, 'tags', tags);
-  refusing(call, domain, () => list.forEach((tag) => tagGeneration(domain, tag)));
+  refusing(call, domain, tags, () => list.forEach((tag) => tagGeneration(domain, tag)));
   return [...list] as string[];
 }
 
-/** Adds the method to an error about its key that the engine raised. */
-export function keyErrorOf(call: GuardedCall, domain: string, error: CacheGuardError): CacheGuardError {
-  return unusable(call, domain, error.message.replace(/\.$/, ''), error);
+/** Whether keys of the domain can be named here; not where it is partitioned and nobody says which partition this is. */
+export function hasPartition({ engine }: GuardedCall, domain: string): boolean {
+  const { partition } = engine.domains.policy(domain);
+  return !partition || partition() !== undefined;
+}
+
+/** @throws CacheGuardError (`CG_UNUSABLE_KEY`) */
+export function requirePartition(call: GuardedCall, domain: string): void {
+  if (!hasPartition(call, domain)) {
+    throw unusable(call, domain, `domain '${domain}' is partitioned, but its partition function gave nothing`, undefined);
+  }
+}
+
+/**
+ * Adds the method to an error about its key that the engine raised.
+ *
+ * @param key the key function, if there is one
+ */
+export function keyErrorOf(
+  call: GuardedCall,
+  domain: string,
+  key: AnyMethod | undefined,
+  error: CacheGuardError,
+): CacheGuardError {
+  const advice = key ? '' : '; give the decorator an explicit key, such as key: (id: string) => id';
+  return unusable(call, domain, error.message.replace(/\.$/, '') + advice, error);
 }
 
 function compute(call: GuardedCall, domain: string, option: string, make: AnyMethod): unknown {
@@ -47,28 +70,28 @@ function listOf(call: GuardedCall, domain: string, option: string, make: AnyMeth
   return list;
 }
 
-function lasting(call: GuardedCall, domain: string, key: KeyPart): KeyPart {
-  return refusing(call, domain, () => {
+function lasting(call: GuardedCall, domain: string, make: AnyMethod | undefined, key: KeyPart): KeyPart {
+  return refusing(call, domain, make, () => {
     const segment = keySegment(key);
     if (typeof key !== 'object') return key;
-    const copy = key instanceof DerivedKey ? new DerivedKey(structuredClone(key.args)) : structuredClone(key);
+    const copy = DerivedKey.is(key) ? new DerivedKey(structuredClone(key.args)) : structuredClone(key);
     // A class instance comes back as a plain object, which is another key.
     return keySegment(copy) === segment ? copy : key;
   });
 }
 
-function refusing<T>(call: GuardedCall, domain: string, run: () => T): T {
+function refusing<T>(call: GuardedCall, domain: string, make: AnyMethod | undefined, run: () => T): T {
   try {
     return run();
   } catch (error) {
-    throw isCacheGuardError(error, 'CG_UNUSABLE_KEY') ? keyErrorOf(call, domain, error) : error;
+    throw isCacheGuardError(error, 'CG_UNUSABLE_KEY') ? keyErrorOf(call, domain, make, error) : error;
   }
 }
 
 function unusable(call: GuardedCall, domain: string, what: string, cause: unknown): CacheGuardError {
   return new CacheGuardError(
     'CG_UNUSABLE_KEY',
-    `The call of ${call.method} has no usable key: ${what}. Set key to a function of the arguments that gives a text or number.`,
+    `The call of ${call.method} has no usable key: ${what}.`,
     { domain, method: call.method, cause },
   );
 }

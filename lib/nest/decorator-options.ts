@@ -1,5 +1,5 @@
 import { describeValue } from '../core/errors.js';
-import { invalidDecoration } from './method-wrapper.js';
+import { invalidDecoration, placeOf } from './method-wrapper.js';
 
 /**
  * What the types say, for those who compile without them.
@@ -7,7 +7,7 @@ import { invalidDecoration } from './method-wrapper.js';
  * @throws CacheGuardConfigError (`CG_INVALID_DECORATION`)
  */
 export function checkOptions(decorator: string, prototype: object, propertyKey: string | symbol, options: object): void {
-  const place = `${prototype.constructor.name}.${String(propertyKey)}`;
+  const place = placeOf(prototype, propertyKey);
   const given = options as Readonly<Record<string, unknown>>;
   const refuse = (field: string, mend: string): never => {
     throw invalidDecoration(decorator, place, `${field} = ${describeValue(given[field])}: ${mend}`);

@@ -13,8 +13,8 @@ type Takes<F, Params extends readonly unknown[]> = [F] extends [(...args: Params
 type IsAsync<F> = [F] extends [never] ? false : F extends (...args: never[]) => PromiseLike<unknown> ? true : false;
 
 /**
- * `unknown` where the decorator fits the method, else a text that says what does not; the compiler prints it. `never` stands
- * for an option that was left out.
+ * `unknown` where the decorator fits the method, else a text that says what does not; the compiler prints it. A `Key` or `Tags` of
+ * `never` stands for an option that was left out, and so does a `Revived` that says nothing.
  */
 type Fit<Method, Key, Tags, Revived> = Method extends (...args: infer Params) => infer Result
   ? [Result] extends [Promise<infer Value>]
@@ -24,14 +24,16 @@ type Fit<Method, Key, Tags, Revived> = Method extends (...args: infer Params) =>
         ? 'A key function gives the key itself, not a promise of it.'
         : Takes<Tags, Params> extends false
           ? 'The tags function cannot be called with the parameters of this method: annotate it with the same types, in the same order.'
-          : [Revived] extends [Revive<Value>]
+          : [Revive<unknown>] extends [Revived]
             ? unknown
-            : 'What revive gives is not what this method resolves to.'
+            : [Revived] extends [Revive<Value>]
+              ? unknown
+              : 'What revive gives is not what this method resolves to.'
     : 'A guarded method returns a Promise: make it async, or turn an Observable into one with firstValueFrom.'
   : never;
 
 /** A method decorator that compiles only on methods it fits. */
-export type GuardedMethodDecorator<Key, Tags, Revived = never> = <Method extends AnyMethod>(
+export type GuardedMethodDecorator<Key, Tags, Revived = Revive<unknown>> = <Method extends AnyMethod>(
   target: object,
   propertyKey: string | symbol,
   descriptor: TypedPropertyDescriptor<Method> & Fit<Method, Key, Tags, Revived>,

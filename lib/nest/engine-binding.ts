@@ -1,11 +1,13 @@
 import { Inject, Optional } from '@nestjs/common';
 import type { CacheGuard } from '../engine/cache-guard.js';
+import type { Domains } from '../engine/domains.js';
 import type { AfterCommit } from './options.js';
 import { ENGINE_SLOT } from './tokens.js';
 
 /** What a guarded method works with. */
 export interface BoundEngine {
   readonly guard: CacheGuard;
+  readonly domains: Domains;
   readonly afterCommit: AfterCommit | undefined;
   /** Whether `@Cached` methods are cached, or run their bodies. */
   readonly caching: boolean;

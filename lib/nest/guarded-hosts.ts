@@ -1,12 +1,11 @@
 import type { AnyMethod } from './decorator-types.js';
 import { definitionsOf, type GuardedDefinition } from './metadata.js';
+import { placeOf } from './method-wrapper.js';
 
-/** A decorated method, as an object of `host` has it. */
+/** A decorated method, as the objects of one class have it. */
 export interface GuardedMethod {
-  /** The class of the object, which may extend the one that declares the method. */
+  /** The prototype of the objects; it may extend the one that declares the method. */
   readonly host: object;
-  readonly hostName: string;
-  readonly key: string | symbol;
   /** `Class.method`. */
   readonly place: string;
   /** Of this method and of those that it overrides, which `super` reaches. */
@@ -14,19 +13,14 @@ export interface GuardedMethod {
 }
 
 /** The guarded methods of the objects with this prototype, own and inherited. Reads no property, so that no getter runs. */
-export function guardedMethodsOf(prototype: object): readonly GuardedMethod[] {
+export function guardedMethodsOf(host: object): readonly GuardedMethod[] {
   const found = new Map<string | symbol, GuardedDefinition[]>();
-  for (let type: object | null = prototype; type && type !== Object.prototype; type = Object.getPrototypeOf(type) as object | null) {
+  for (let type: object | null = host; type && type !== Object.prototype; type = Reflect.getPrototypeOf(type)) {
     for (const key of Reflect.ownKeys(type)) {
-      const method: unknown = Object.getOwnPropertyDescriptor(type, key)?.value;
+      const method: unknown = Reflect.getOwnPropertyDescriptor(type, key)?.value;
       const definitions = typeof method === 'function' ? definitionsOf(method as AnyMethod) : [];
       if (definitions.length > 0) found.set(key, [...(found.get(key) ?? []), ...definitions]);
     }
   }
-  if (found.size === 0) return [];
-  const { host, hostName } = hostOf(prototype);
-  return [...found].map(([key, definitions]) => ({
-    ...{ host, hostName, key, definitions },
-    place: `${hostName}.${String(key)}`,
-  }));
+  return [...found].map(([key, definitions]) => ({ host, place: placeOf(host, key), definitions }));
 }

@@ -1,11 +1,11 @@
 import { isCacheGuardError } from '../core/errors.js';
 import type { InvalidationMode } from '../core/events.js';
 import { carryOut, deferred } from './after-write.js';
-import { lastingKey, lastingKeys, lastingTags } from './call-keys.js';
+import { lastingKey, lastingKeys, lastingTags, requirePartition } from './call-keys.js';
 import { checkOptions } from './decorator-options.js';
 import type { GuardedMethodDecorator, KeyFunction, KeysFunction, TagsFunction } from './decorator-types.js';
 import type { InvalidatesDefinition } from './metadata.js';
-import { guardMethod, invalidDecoration, type GuardedCall } from './method-wrapper.js';
+import { guardMethod, invalidDecoration, placeOf, type GuardedCall } from './method-wrapper.js';
 
 interface InvalidatesCommon {
   readonly domain: string;
@@ -79,7 +79,7 @@ export function Invalidates<
     checkOptions('@Invalidates', target, propertyKey, options);
     const { domain, key, keys, tags, all = false, name, mode, when = 'success' } = options;
     const definition: InvalidatesDefinition = { kind: 'invalidates', domain, key, keys, tags, all, name, mode, when };
-    checkDefinition(definition, `${target.constructor.name}.${String(propertyKey)}`);
+    checkDefinition(definition, placeOf(target, propertyKey));
     guardMethod(target, propertyKey, descriptor, definition, (call) => write(call, definition));
   };
 }
@@ -122,6 +122,7 @@ function prepare(call: GuardedCall, definition: InvalidatesDefinition): () => Pr
     const target = { domain, tags: lastingTags(call, domain, tags), mode };
     return async () => target.tags.length > 0 && guard.invalidateTags(target);
   }
+  if (keys || key) requirePartition(call, domain);
   if (keys) {
     const target = { domain, keys: lastingKeys(call, domain, keys), name, mode };
     return async () => target.keys.length > 0 && guard.invalidate(target);

@@ -29,7 +29,7 @@ export function guardMethod(
   run: (call: GuardedCall) => Promise<unknown>,
 ): void {
   const decorator = decoratorName(definition);
-  const place = `${className(prototype)}.${String(propertyKey)}`;
+  const place = placeOf(prototype, propertyKey);
   if (typeof prototype === 'function') {
     throw invalidDecoration(decorator, `${prototype.name}.${String(propertyKey)}`, 'static methods have no engine; decorate an instance method');
   }
@@ -47,7 +47,7 @@ export function guardMethod(
   const wrapper = function (this: unknown, ...args: readonly unknown[]): unknown {
     const engine = engineOf(this);
     if (!engine) return Reflect.apply(body, this, args);
-    const method = `${className(this as object)}.${String(propertyKey)}`;
+    const method = placeOf(this as object, propertyKey);
     const declared = noParameters ? [] : args;
     return run({ engine, method, args, declared, proceed: () => callBody(body, this, args, method) });
   };
@@ -85,8 +85,10 @@ export function invalidDecoration(decorator: string, place: string, mend: string
   });
 }
 
-function className(instance: object): string {
-  return (instance as { constructor?: { name?: string } }).constructor?.name || '(anonymous class)';
+/** `Class.method`, the class being that of the object. */
+export function placeOf(instance: object, propertyKey: string | symbol): string {
+  const { constructor: type } = instance as { constructor?: { name?: string } };
+  return `${type?.name || '(anonymous class)'}.${String(propertyKey)}`;
 }
 
 const withoutParameters = new WeakSet<AnyMethod>();

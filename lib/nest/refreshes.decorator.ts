@@ -1,11 +1,11 @@
 import type { FreshnessOverrides } from '../core/policy.js';
 import type { Revive, ValueOptions } from '../core/values.js';
 import { carryOut, deferred } from './after-write.js';
-import { lastingKey, lastingTags } from './call-keys.js';
+import { hasPartition, lastingKey, lastingTags } from './call-keys.js';
 import { checkOptions } from './decorator-options.js';
 import type { GuardedMethodDecorator, KeyFunction, TagsFunction } from './decorator-types.js';
 import type { RefreshesDefinition } from './metadata.js';
-import { guardMethod, invalidDecoration, type GuardedCall } from './method-wrapper.js';
+import { guardMethod, invalidDecoration, placeOf, type GuardedCall } from './method-wrapper.js';
 
 /** What `@Refreshes` takes: `key`, `name` or both, so that it is plain which cached value is written. */
 export interface RefreshesOptions<Key = KeyFunction, Tags = TagsFunction, Revived = Revive<unknown>>
@@ -29,13 +29,13 @@ export interface RefreshesOptions<Key = KeyFunction, Tags = TagsFunction, Revive
 export function Refreshes<
   Key extends KeyFunction = never,
   Tags extends TagsFunction = never,
-  Revived extends Revive<unknown> = never,
+  Revived extends Revive<unknown> = Revive<unknown>,
 >(options: RefreshesOptions<Key, Tags, Revived>): GuardedMethodDecorator<Key, Tags, Revived> {
   return (target, propertyKey, descriptor) => {
     checkOptions('@Refreshes', target, propertyKey, options);
     const { domain, key, name, tags, softTtl, hardTtl, stalePolicy, revive, plain, aliasing } = options;
     if (!key && name === undefined) {
-      const place = `${target.constructor.name}.${String(propertyKey)}`;
+      const place = placeOf(target, propertyKey);
       throw invalidDecoration('@Refreshes', place, 'give the key (or the name) of the cached value that it writes');
     }
     const definition: RefreshesDefinition = {
@@ -51,6 +51,7 @@ async function write(call: GuardedCall, definition: RefreshesDefinition): Promis
   const { domain, name, softTtl, hardTtl, stalePolicy, revive, plain, aliasing } = definition;
   const key = lastingKey(call, domain, definition.key);
   const tags = definition.tags && lastingTags(call, domain, definition.tags);
+  if (!hasPartition(call, domain)) return call.proceed();
   const invalidate = () => guard.invalidate({ domain, key, name });
 
   // Asked before the method runs: what it resolves to inside a transaction may never be committed, so it is not published.

@@ -93,8 +93,8 @@ export class ChaosStore implements Store {
     return this.inner.open();
   }
 
-  now(): number {
-    return this.inner.now();
+  now(key: EntryKey): number {
+    return this.inner.now(key);
   }
 
   read(key: EntryKey, generations: readonly GenerationName[]): Promise<ReadReply> {
@@ -188,10 +188,15 @@ export class ChaosStore implements Store {
   }
 }
 
-function gate(): { readonly opened: Promise<void>; open(): void } {
-  let open = (): void => undefined;
-  const opened = new Promise<void>((resolve) => (open = resolve));
-  return { opened, open: () => open() };
+interface Gate {
+  readonly opened: Promise<void>;
+  readonly open: () => void;
+}
+
+function gate(): Gate {
+  let opens: Gate['open'];
+  const opened = new Promise<void>((resolve) => (opens = resolve));
+  return { opened, open: () => opens() };
 }
 
 function unavailable(operation: StoreOperation, what: string): CacheGuardStoreError {

@@ -93,9 +93,9 @@ describe('refused values', () => {
     ['(root)', Symbol('a')],
     ['[0].seller.address', [{ seller: { address: () => 1 } }]],
     ['a["b c"][1]', { a: { 'b c': [0, Symbol.iterator] } }],
-    ['.entries()[1][0]', new Map<unknown, unknown>([[1, 1], [() => 1, 1]])], // prettier-ignore
+    ['entries()[1][0]', new Map<unknown, unknown>([[1, 1], [() => 1, 1]])], // prettier-ignore
     ['m.entries()[0][1].x', { m: new Map([['secret', { x: () => 1 }]]) }],
-    ['.values()[1]', new Set([1, () => 1])],
+    ['values()[1]', new Set([1, () => 1])],
     ['toJSON', { toJSON: () => 1 }],
     ['price', { get price() { return 1; } }], // prettier-ignore
     ['__proto__', JSON.parse('{"__proto__": 1}')],
@@ -143,7 +143,7 @@ describe('permitted class instances', () => {
     expect(shapeOf([new Seller(1), null, new Seller(new Date())], Seller)).toEqual({ kind: 'rich' });
     expect(refusal({ seller: new Seller(1) }, Seller)[0]).toBe('seller');
     expect(refusal([[new Seller(1)]], Seller)[0]).toBe('[0][0]');
-    expect(refusal(new Set([new Seller(1)]), Seller)[0]).toBe('.values()[0]');
+    expect(refusal(new Set([new Seller(1)]), Seller)[0]).toBe('values()[0]');
     expect(refusal(new Seller(new Seller(1)), Seller)[0]).toBe('address');
   });
 
@@ -169,20 +169,15 @@ describe('permitted class instances', () => {
     new Error('a'),
     new String('a'),
     new WeakSet(),
-    { then: () => 1 },
+    // oxlint-disable-next-line unicorn/no-thenable
+    new (class { then() { return 1; } })(), // prettier-ignore
     Readable.from([]),
     new ReadableStream(),
+    new (class { async *[Symbol.asyncIterator]() { yield 1; } })(), // prettier-ignore
     (function* () {})(),
-    new EventEmitter({ captureRejections: true }),
-    new Proxy(new Date(), {}),
+    new EventEmitter(),
   ])('of all classes, but none whose content is not in its properties (%#)', (value) => {
-    let kind: string;
-    try {
-      kind = shapeOf(value, 'all').kind;
-    } catch {
-      kind = 'refused';
-    }
-    expect(value instanceof EventEmitter || value instanceof Date ? 'refused' : kind).toBe('refused');
+    expect(shapeOf(value, 'all').kind).toBe('refused');
   });
 });
 

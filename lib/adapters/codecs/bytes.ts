@@ -18,7 +18,7 @@ function maker(type: new (buffer: ArrayBuffer) => Bytes): [string, MakeBytes] {
 }
 
 export function isBytes(value: unknown): value is Bytes {
-  return ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value);
+  return typeof value === 'object' && (ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value));
 }
 
 /** What a view shows, and no more: what lies around it in its buffer may be somebody else's. */

@@ -1,6 +1,6 @@
 import { builtinName, isWellFormed } from '../../core/builtins.js';
 import { MAX_DEPTH } from '../../core/shape.js';
-import { assemble, dismantle, isBytes } from './bytes.js';
+import { assemble, dismantle, isBytes, type Bytes } from './bytes.js';
 
 /**
  * A form of every value that is kept which needs no more than the basic types of MessagePack: each array says in its first
@@ -46,12 +46,7 @@ export function toWire(value: unknown, depth = 0): unknown {
 
 function objectToWire(value: object, depth: number): unknown {
   if (depth > MAX_DEPTH) throw new TypeError(`nested deeper than ${MAX_DEPTH}`);
-  if (isBytes(value)) {
-    const { type, bytes } = dismantle(value);
-    return [TAG.bytes, type, bytes];
-  }
-  const name = builtinName(value);
-  switch (name) {
+  switch (builtinName(value)) {
     case 'Array':
       return [TAG.array, ...wired(value as unknown[], depth)];
     case 'Date':
@@ -69,8 +64,14 @@ function objectToWire(value: object, depth: number): unknown {
     case 'Object':
       return plainToWire(value, depth);
     default:
-      throw new TypeError('an instance of a class cannot be kept');
+      if (!isBytes(value)) throw new TypeError('an instance of a class cannot be kept');
+      return bytesToWire(value);
   }
+}
+
+function bytesToWire(value: Bytes): unknown {
+  const { type, bytes } = dismantle(value);
+  return [TAG.bytes, type, bytes];
 }
 
 function wired(items: unknown[], depth: number): unknown[] {
@@ -78,10 +79,13 @@ function wired(items: unknown[], depth: number): unknown[] {
 }
 
 function plainToWire(value: object, depth: number): unknown {
-  const entries = Object.entries(value);
-  if (Object.hasOwn(value, '__proto__')) throw new TypeError('a property named __proto__ cannot be kept');
-  if (!entries.every(([key]) => isWellFormed(key))) return [TAG.object, ...wired(entries.flat(), depth)];
-  return Object.fromEntries(entries.map(([key, item]) => [key, toWire(item, depth)]));
+  const wire: Record<string, unknown> = {};
+  for (const [key, item] of Object.entries(value)) {
+    if (key === '__proto__') throw new TypeError('a property named __proto__ cannot be kept');
+    if (!isWellFormed(key)) return [TAG.object, ...wired(Object.entries(value).flat(), depth)];
+    wire[key] = toWire(item, depth);
+  }
+  return wire;
 }
 
 /**

@@ -20,6 +20,11 @@ export class Lease {
   private readonly attempts = new Map<string, number>();
   private readonly answers = new Map<string, { readonly outcome: Outcome; readonly untilMs: number }>();
 
+  /** Also one whose time ran out, while nobody has taken note of that. */
+  isRegistered(token: string): boolean {
+    return this.attempts.has(token);
+  }
+
   isAlive(token: string, nowMs: number): boolean {
     return (this.attempts.get(token) ?? 0) > nowMs;
   }

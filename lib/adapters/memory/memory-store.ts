@@ -117,7 +117,7 @@ export class MemoryStore implements Store {
   async release({ key, token, backoff }: ReleaseRequest): Promise<void> {
     const nowMs = this.enter();
     const lease = this.leases.get(key);
-    if (!lease?.isAlive(token, nowMs)) return;
+    if (!lease?.isRegistered(token)) return;
     lease.consume(token);
     if (backoff) lease.failed(backoff, nowMs);
     this.wake(key, lease);
@@ -143,16 +143,16 @@ export class MemoryStore implements Store {
   }
 
   async sweep(domain: string, doomed: (bytes: Buffer) => boolean): Promise<number> {
-    this.enter();
+    let nowMs = this.enter();
     const keys = [...this.entries.keys()].filter((key) => key.startsWith(`${domain}:`));
     let swept = 0;
     for (const [index, key] of keys.entries()) {
       if (index % SWEEP_BATCH === SWEEP_BATCH - 1) {
         await setImmediate();
-        this.enter();
+        nowMs = this.enter();
       }
       const kept = this.entries.peek(key);
-      if (!kept || !doomed(Buffer.from(kept.bytes))) continue;
+      if (!kept || kept.untilMs <= nowMs || !doomed(Buffer.from(kept.bytes))) continue;
       this.entries.delete(key);
       swept++;
     }
@@ -217,7 +217,7 @@ export class MemoryStore implements Store {
 
   private write(request: CommitRequest, old: Buffer | undefined, lease: Lease, nowMs: number): void {
     const { key, kind, bytes, hardMs } = request;
-    if (kind === 'clear' || hardMs <= nowMs) this.entries.delete(key);
+    if (kind === 'clear') this.entries.delete(key);
     else this.entries.set(key, { bytes: Buffer.from(bytes), untilMs: hardMs });
     const version = versionOf(bytes);
     if (version) lease.raiseFloor(version, hardMs + request.versionWindowMs);
@@ -225,7 +225,7 @@ export class MemoryStore implements Store {
     if (kind === 'put') {
       lease.voidAll();
       this.emit({ kind: 'invalidated', key, atMs: this.tickMs() });
-    } else if (kind !== 'clear' && old && isFresh(old, nowMs) && idOf(old) !== idOf(bytes)) {
+    } else if (old && isFresh(old, nowMs) && (kind === 'clear' || idOf(old) !== idOf(bytes))) {
       this.emit({ kind: 'replaced', key });
     }
   }

@@ -10,7 +10,7 @@ export const basicCases: readonly ContractCase[] = [
       const reply = await s.store.read(s.key, []);
       assert.equal(reply.bytes, undefined);
       assert.equal(reply.generations.size, 0);
-      assert.ok(Math.abs(reply.nowMs - s.store.now()) < 10 * s.unit);
+      assert.ok(Math.abs(reply.nowMs - s.store.now(s.key)) < 10 * s.unit);
     },
   },
   {
@@ -40,23 +40,23 @@ export const basicCases: readonly ContractCase[] = [
     name: 'now: store time goes forward, and never back',
     async run(harness) {
       const s = await Scenario.on(harness);
-      const start = s.store.now();
+      const start = s.store.now(s.key);
       let last = start;
       for (let i = 0; i < 20; i++) {
-        await s.shared({ key: keyOf(`k${i}`) });
-        const now = s.store.now();
+        await s.shared();
+        const now = s.store.now(s.key);
         assert.ok(now >= last);
         last = now;
       }
       await s.pass(2);
-      assert.ok(s.store.now() >= start + s.unit);
+      assert.ok(s.store.now(s.key) >= start + s.unit);
     },
   },
   {
     name: 'now: no older than a grant before it, give or take a millisecond',
     async run(harness) {
       const s = await Scenario.on(harness);
-      for (let i = 0; i < 20; i++) assert.ok((await s.shared()).nowMs <= s.store.now() + 1);
+      for (let i = 0; i < 20; i++) assert.ok((await s.shared()).nowMs <= s.store.now(s.key) + 1);
     },
   },
   {
@@ -77,12 +77,23 @@ export const basicCases: readonly ContractCase[] = [
       assert.equal(swept, 3);
       assert.deepEqual([...new Set(seen)].toSorted(), names.map((name) => `a/${name}`).toSorted());
       for (const name of names) {
-        assert.equal((await s.bytes(keyOf(name, 'a'))) === undefined, name.endsWith('5'));
+        const left = await s.bytes(keyOf(name, 'a'));
+        assert.equal(left && decode(left).payload.toString(), name.endsWith('5') ? undefined : `a/${name}`);
         assert.ok(await s.bytes(keyOf(name, 'ab')));
         assert.ok(await s.bytes(keyOf(name, 'b')));
       }
       assert.equal(await s.store.sweep('a', () => true), 27);
       assert.equal(await s.store.sweep('a', () => true), 0);
+    },
+  },
+  {
+    name: 'sweep: what has expired is neither shown nor counted',
+    async run(harness) {
+      const s = await Scenario.on(harness);
+      const beganMs = Math.floor((await s.shared()).nowMs);
+      await s.filled({ beganMs, hardMs: beganMs + 2 * s.unit });
+      await s.pass(3);
+      assert.equal(await s.store.sweep('offers', () => true), 0);
     },
   },
   {

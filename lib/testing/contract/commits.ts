@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { decode, FLAG, idOf, NOTHING, Scenario, type ContractCase } from './scenario.js';
+import { FLAG } from '../../core/entry.js';
+import { decode, idOf, NOTHING, Scenario, type ContractCase } from './scenario.js';
 
 export const commitCases: readonly ContractCase[] = [
   {
@@ -41,7 +42,7 @@ export const commitCases: readonly ContractCase[] = [
     },
   },
   {
-    name: 'fill: what is past its hard expiry already is committed, and nothing is kept',
+    name: 'put: what is past its hard expiry already is committed, and nothing is kept',
     async run(harness) {
       const s = await Scenario.on(harness);
       await s.filled();
@@ -49,7 +50,7 @@ export const commitCases: readonly ContractCase[] = [
       const began = Math.floor(grant.nowMs);
       await s.pass(2);
       const bytes = s.entry(grant, { softMs: began + 1, hardMs: began + s.unit });
-      assert.equal(await s.outcome(grant, bytes), 'committed');
+      assert.equal(await s.outcome(grant, bytes, { kind: 'put' }), 'committed');
       assert.equal(await s.bytes(), undefined, 'neither the value nor the one that it replaces');
       await s.granted();
     },
@@ -171,7 +172,7 @@ export const commitCases: readonly ContractCase[] = [
       await s.filled({ beganMs: Math.floor(first.nowMs) + 10, flags: FLAG.hitForMiss });
       assert.equal(await s.outcome(first, s.entry(first)), 'committed');
       await s.store.invalidate(s.key, 'purge');
-      await s.filled({ beganMs: s.store.now() + 10 });
+      await s.filled({ beganMs: s.store.now(s.key) + 10 });
       await s.store.invalidate(s.key, 'remove');
       const second = await s.granted();
       assert.equal(await s.outcome(second, s.entry(second)), 'committed');

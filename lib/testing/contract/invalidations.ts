@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { HEADER_BYTES } from '../../core/entry.js';
-import { decode, FLAG, keyOf, Scenario, type ContractCase } from './scenario.js';
+import { FLAG, HEADER_BYTES } from '../../core/entry.js';
+import { decode, keyOf, Scenario, type ContractCase } from './scenario.js';
 
 const MODES = ['expire', 'remove', 'purge'] as const;
 

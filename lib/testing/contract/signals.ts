@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { FLAG, idOf, NOTHING, Scenario, type ContractCase, type Ear, type Granted } from './scenario.js';
+import { FLAG, type Entry } from '../../core/entry.js';
+import type { Signal } from '../../core/store.js';
+import { idOf, NOTHING, Scenario, type ContractCase, type Ear, type Granted } from './scenario.js';
 
 /** Another process has been refused and waits; what this one does to the holder's lease decides what it hears. */
 async function waiting(s: Scenario): Promise<{ holder: Granted; refusedAt: number; ear: Ear }> {
@@ -26,13 +28,19 @@ const ENDINGS: readonly { readonly name: string; readonly end: (s: Scenario, hol
     },
   ];
 
-/** Fills over what `first` left; resolves to the signals. */
-async function replacing(s: Scenario, first: () => Promise<unknown>): Promise<string[]> {
-  const ear = s.listen(await s.another());
-  await first();
-  await s.filled();
-  return ear.kinds(s.key);
-}
+/** What is there (at `nowMs`), and what a fill over it signals. */
+const REPLACED: readonly {
+  readonly name: string;
+  readonly over: (nowMs: number) => Partial<Entry>;
+  readonly signals: readonly Signal['kind'][];
+}[] = [
+  { name: 'a fresh value', over: () => ({}), signals: ['replaced'] },
+  { name: 'a fresh absence', over: () => ({ flags: FLAG.negative }), signals: ['replaced'] },
+  { name: 'a stale value', over: (nowMs) => ({ beganMs: nowMs, softMs: nowMs }), signals: [] },
+  { name: 'a value that is marked stale', over: () => ({ flags: FLAG.marked }), signals: [] },
+  { name: 'a tombstone', over: () => ({ flags: FLAG.removed }), signals: [] },
+  { name: 'a hit-for-miss mark', over: () => ({ flags: FLAG.hitForMiss }), signals: [] },
+];
 
 export const signalCases: readonly ContractCase[] = [
   ...ENDINGS.map(
@@ -69,12 +77,12 @@ export const signalCases: readonly ContractCase[] = [
     },
   },
   {
-    name: 'signals: a fill, a clear and a release that nobody waits for are no broadcast',
+    name: 'signals: a fill, a clear of nothing and a release that nobody waits for are no broadcast',
     async run(harness) {
       const s = await Scenario.on(harness);
       const ear = s.listen(await s.another());
-      await s.filled();
       await s.commit(await s.granted(), NOTHING, { kind: 'clear' });
+      await s.filled();
       const { key, token } = await s.granted();
       await s.store.release({ key, token, backoff: undefined });
       assert.deepEqual(await ear.kinds(s.key), []);
@@ -132,25 +140,28 @@ export const signalCases: readonly ContractCase[] = [
     },
   },
   {
-    name: 'signals: everybody hears when a fresh value is replaced',
+    name: 'signals: everybody hears when a fresh value is cleared away',
     async run(harness) {
       const s = await Scenario.on(harness);
-      assert.deepEqual(await replacing(s, () => s.filled()), ['replaced']);
-      assert.deepEqual(await replacing(await Scenario.on(harness), () => s.filled({ flags: FLAG.negative })), []);
+      const ear = s.listen(await s.another());
+      await s.filled();
+      await s.commit(await s.granted(), NOTHING, { kind: 'clear' });
+      assert.deepEqual(await ear.kinds(s.key), ['replaced']);
     },
   },
-  {
-    name: 'signals: nobody hears when a value that was not fresh is replaced',
-    async run(harness) {
-      const s = await Scenario.on(harness);
-      const softMs = Math.floor((await s.shared()).nowMs);
-      assert.deepEqual(await replacing(s, () => s.filled({ beganMs: softMs, softMs })), []);
-      for (const flags of [FLAG.marked, FLAG.removed, FLAG.hitForMiss]) {
-        const again = await Scenario.on(harness);
-        assert.deepEqual(await replacing(again, () => again.filled({ flags })), []);
-      }
-    },
-  },
+  ...REPLACED.map(
+    ({ name, over, signals }) =>
+      ({
+        name: `signals: a fill over ${name} is ${signals.length > 0 ? 'a' : 'no'} broadcast`,
+        async run(harness) {
+          const s = await Scenario.on(harness);
+          const ear = s.listen(await s.another());
+          await s.filled(over(Math.floor((await s.shared()).nowMs)));
+          await s.filled();
+          assert.deepEqual(await ear.kinds(s.key), signals);
+        },
+      }) satisfies ContractCase,
+  ),
   {
     name: 'signals: nobody hears when an entry is extended under its id',
     async run(harness) {

@@ -1,0 +1,37 @@
+import type { Signal } from '../../core/store.js';
+import type { Keyspace } from './keyspace.js';
+import type { Topology } from './topology.js';
+
+/**
+ * Messages of the scripts: `w|<µs>|<key>` a lease that we wait for ended, `i|<µs>|<key>` invalidated, `r|<key>` replaced while fresh,
+ * `g|<µs>|<generation>` advanced.
+ */
+export function parseSignal(message: string): Signal | undefined {
+  const [kind, first = '', rest] = message.split('|', 3);
+  const atMs = Number(first) / 1_000;
+  switch (kind) {
+    case 'r':
+      return { kind: 'replaced', key: first };
+    case 'w':
+      return rest && Number.isFinite(atMs) ? { kind: 'released', key: rest, atMs } : undefined;
+    case 'i':
+      return rest && Number.isFinite(atMs) ? { kind: 'invalidated', key: rest, atMs } : undefined;
+    case 'g':
+      return rest && Number.isFinite(atMs) ? { kind: 'advanced', generation: rest, value: Number(first) } : undefined;
+    default:
+      return undefined;
+  }
+}
+
+/** Subscribes to the fleet's invalidations and to what is meant for this process; foreign messages are passed over. */
+export function listen(
+  { subscriber }: Pick<Topology, 'subscriber'>,
+  keyspace: Keyspace,
+  process: string,
+  onSignal: (signal: Signal) => void,
+): Promise<void> {
+  return subscriber.subscribe([keyspace.broadcastChannel, keyspace.processChannelPrefix + process], (message) => {
+    const signal = parseSignal(message);
+    if (signal) onSignal(signal);
+  });
+}

@@ -1,0 +1,47 @@
+import type { GenerationName } from '../../core/generations.js';
+import type { EntryKey } from '../../core/keys.js';
+
+/**
+ * Names in Redis. What belongs to one entry shares a hash tag, and so a slot: scripts may touch all of it at once.
+ *
+ * | name                    | what                                        |
+ * |-------------------------|---------------------------------------------|
+ * | `<ns>:e:{<key>}`        | the entry                                   |
+ * | `<ns>:l:{<key>}`        | its lease, attempts, back-off               |
+ * | `<ns>:v:{<key>}`        | the least version that is still accepted    |
+ * | `<ns>:g:{<generation>}` | a tag's or domain's generation              |
+ * | `<ns>:all`              | channel of invalidations                    |
+ * | `<ns>:p:<process>`      | channel to one process                      |
+ */
+export class Keyspace {
+  constructor(private readonly namespace: string) {}
+
+  entry(key: EntryKey): string {
+    return `${this.namespace}:e:{${key}}`;
+  }
+
+  lease(key: EntryKey): string {
+    return `${this.namespace}:l:{${key}}`;
+  }
+
+  versionFloor(key: EntryKey): string {
+    return `${this.namespace}:v:{${key}}`;
+  }
+
+  generation(name: GenerationName): string {
+    return `${this.namespace}:g:{${name}}`;
+  }
+
+  /** For SCAN; the characters of namespaces and domains have no meaning in a glob pattern. */
+  entriesOf(domain: string): string {
+    return `${this.namespace}:e:{${domain}:*`;
+  }
+
+  get broadcastChannel(): string {
+    return `${this.namespace}:all`;
+  }
+
+  get processChannelPrefix(): string {
+    return `${this.namespace}:p:`;
+  }
+}

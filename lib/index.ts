@@ -1,0 +1,87 @@
+export { CacheGuardModule } from './nest/cache-guard.module.js';
+export type {
+  CacheGuardModuleAsyncOptions,
+  CacheGuardOptionsFactory,
+} from './nest/cache-guard.module-definition.js';
+export type { AfterCommit, CacheGuardModuleOptions } from './nest/options.js';
+
+export { Cached, type CachedOptions } from './nest/cached.decorator.js';
+export { Invalidates, type InvalidatesOptions } from './nest/invalidates.decorator.js';
+export { Refreshes, type RefreshesOptions } from './nest/refreshes.decorator.js';
+
+export { CacheGuard } from './engine/cache-guard.js';
+export { loadContext } from './engine/load-frames.js';
+export { argsKey, type DerivedKey, type EntryKey, type KeyPart } from './core/keys.js';
+
+export type {
+  Explanation,
+  InvalidateTagsTarget,
+  InvalidateTarget,
+  InvalidationResult,
+  KeyTarget,
+  LoadContext,
+  PeekedValue,
+  PutResult,
+  ReadTarget,
+  ServedValue,
+} from './core/targets.js';
+export type { Duration } from './core/durations.js';
+export type {
+  DomainPolicies,
+  DomainPolicyConfig,
+  FreshnessClass,
+  FreshnessOverrides,
+  LoadOutcome,
+  Policy,
+  StalePolicy,
+  StaleWindows,
+} from './core/policy.js';
+export type { Revive, ValueOptions } from './core/values.js';
+
+export {
+  CacheGuardConfigError,
+  CacheGuardError,
+  CacheGuardOverloadError,
+  CacheGuardStoreError,
+  CacheGuardTimeoutError,
+  isCacheGuardError,
+  type CacheGuardErrorCode,
+  type CacheGuardErrorFields,
+} from './core/errors.js';
+export type { MissCause } from './core/decide.js';
+export type { UncacheableReason } from './core/composition.js';
+export type {
+  AcceptedEvent,
+  CacheGuardEvent,
+  CacheGuardListener,
+  CoalescedEvent,
+  CorruptEvent,
+  FencedEvent,
+  FenceReason,
+  HitEvent,
+  InvalidationEvent,
+  InvalidationMode,
+  InvalidationScope,
+  LeaseEvent,
+  LoadEvent,
+  MissEvent,
+  OverloadEvent,
+  StoreErrorEvent,
+  UncacheableEvent,
+  UnencodableEvent,
+  UnpartitionedEvent,
+  WaitTimeoutEvent,
+} from './core/events.js';
+
+export type { Codec } from './core/codec.js';
+export type { Clock } from './core/clock.js';
+export type {
+  AcquireReply,
+  AcquireRequest,
+  CommitReply,
+  CommitRequest,
+  ReadReply,
+  ReleaseRequest,
+  Signal,
+  Store,
+} from './core/store.js';

@@ -1,0 +1,64 @@
+import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
+import type { Clock } from '../core/clock.js';
+import { CacheGuardConfigError } from '../core/errors.js';
+import { CacheGuard } from '../engine/cache-guard.js';
+import { Domains } from '../engine/domains.js';
+import { EngineSlot } from './engine-binding.js';
+import { CacheGuardEventLogger } from './event-logger.js';
+import { CacheGuardExplorer } from './explorer.js';
+import type { Settings } from './options.js';
+import { CLOCK, ENGINE_SLOT, SETTINGS } from './tokens.js';
+
+/** Connects the engine with the application: once checked, it is opened; it is closed when HTTP has drained. */
+@Injectable()
+export class CacheGuardLifecycle implements OnModuleInit, OnApplicationShutdown {
+  private readonly eventLogger: CacheGuardEventLogger;
+  private readonly subscriptions: (() => void)[];
+
+  constructor(
+    @Inject(CacheGuard) private readonly guard: CacheGuard,
+    @Inject(Domains) private readonly domains: Domains,
+    @Inject(ENGINE_SLOT) private readonly slot: EngineSlot,
+    @Inject(SETTINGS) private readonly settings: Settings,
+    @Inject(CLOCK) clock: Clock,
+    @Inject(CacheGuardExplorer) private readonly explorer: CacheGuardExplorer,
+    @Inject(ModulesContainer) private readonly modules: ModulesContainer,
+  ) {
+    this.eventLogger = new CacheGuardEventLogger(clock);
+    // Every listener that the module brings along subscribes here.
+    this.subscriptions = [guard.on((event) => this.eventLogger.log(event))];
+    // Writes before the start must invalidate too; reads wait until everything is registered, and run uncached.
+    this.bind(false);
+  }
+
+  async onModuleInit(): Promise<void> {
+    this.refuseSecondRoot();
+    this.explorer.explore();
+    await this.guard.open();
+    this.bind(this.settings.enabled);
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.guard.close();
+    this.slot.close();
+    for (const unsubscribe of this.subscriptions) unsubscribe();
+    this.eventLogger.close();
+  }
+
+  private bind(caching: boolean): void {
+    const { guard, domains } = this;
+    this.slot.set({ guard, domains, afterCommit: this.settings.afterCommit, caching });
+  }
+
+  private refuseSecondRoot(): void {
+    const roots = [...this.modules.values()].filter(({ providers }) => providers.has(ENGINE_SLOT));
+    if (roots.length === 1) return;
+    throw new CacheGuardConfigError(
+      'CG_INVALID_OPTIONS',
+      `CacheGuardModule.forRoot (or forRootAsync) is imported ${roots.length} times in one application; import it once, in the ` +
+        'root module, and bring further domains with CacheGuardModule.forFeature.',
+      { field: 'forRoot' },
+    );
+  }
+}

@@ -1,0 +1,123 @@
+import { Logger } from '@nestjs/common';
+import type { Clock } from '../core/clock.js';
+import type { UncacheableReason } from '../core/composition.js';
+import type { CacheGuardEvent, UncacheableEvent, UnencodableEvent } from '../core/events.js';
+
+const QUIET_MS = 30_000;
+/** Origins are methods of the application, so there are few; the bound is for targets that make up an origin per call. */
+const MAX_ORIGINS = 1_000;
+
+const REASONS: Readonly<Partial<Record<UncacheableReason, string>>> = {
+  'inner-critical': 'it was made from a value of a critical domain',
+  'inner-private': 'it was made from a value of another partition',
+  'inner-uncacheable': 'it was made from a value that could not be cached itself',
+  'too-large': 'it is too large',
+};
+
+/** What was held back since the last line of a kind. */
+interface Quiet {
+  held: number;
+  readonly cancel: () => void;
+}
+
+/**
+ * Puts into the log what somebody should look at. The first of a kind is logged at once, then their number at most every 30 s;
+ * what is wrong with a method is logged once. Keys appear at debug level only, values never.
+ */
+export class CacheGuardEventLogger {
+  private readonly logger = new Logger('CacheGuard');
+  private readonly warned = new Set<string>();
+  private readonly quiet = new Map<string, Quiet>();
+  private closed = false;
+
+  constructor(private readonly clock: Clock) {}
+
+  log(event: CacheGuardEvent): void {
+    switch (event.type) {
+      case 'unencodable':
+        return this.unencodable(event);
+      case 'uncacheable':
+        return this.uncacheable(event);
+      case 'corrupt':
+        this.logger.debug(`Key ${event.key}: ${event.detail}`);
+        return this.limited('corrupt', `Domain '${event.domain}': damaged or foreign bytes were read as a miss.`);
+      case 'store-error':
+        return this.limited(
+          'store-error',
+          `Domain '${event.domain}': the store failed to ${event.operation} (${messageOf(event.error)}); requests go on without it.`,
+        );
+      case 'invalidation':
+        if (event.outcome === 'applied') return;
+        return this.limited(
+          'failed invalidation',
+          `Domain '${event.domain}': an invalidation (${event.scope}, ${event.mode}) was not confirmed by the store; ` +
+            'old values may be served until their TTL.',
+        );
+      case 'overload':
+        this.logger.debug(`Key ${event.key}: refused by the ${event.bound} bound`);
+        return this.limited('overload', `Domain '${event.domain}': too many loads, the ${event.bound} bound refuses more.`);
+      default:
+    }
+  }
+
+  /** Logs what was held back and ends the timers. */
+  close(): void {
+    this.closed = true;
+    for (const [kind, { held, cancel }] of this.quiet) {
+      cancel();
+      this.summarize(kind, held);
+    }
+    this.quiet.clear();
+  }
+
+  private unencodable({ domain, key, origin, path, detail }: UnencodableEvent): void {
+    this.logger.debug(`Key ${key}: not encodable at ${path}`);
+    this.once(
+      `unencodable ${origin}`,
+      `Domain '${domain}': what ${origin} returns cannot be cached as it is: ${path || 'the value'}: ${detail}. ` +
+        'Set revive to restore class instances, or plain: true to flatten them.',
+    );
+  }
+
+  private uncacheable({ domain, origin, reason, detail }: UncacheableEvent): void {
+    const text = REASONS[reason];
+    if (text === undefined) return;
+    this.once(`${reason} ${origin}`, `Domain '${domain}': what ${origin} returns is not cached, because ${text} (${detail}).`);
+  }
+
+  private once(id: string, message: string): void {
+    if (this.warned.has(id) || this.warned.size >= MAX_ORIGINS) return;
+    this.warned.add(id);
+    this.logger.warn(message);
+  }
+
+  private limited(kind: string, message: string): void {
+    const quiet = this.quiet.get(kind);
+    if (quiet) {
+      quiet.held++;
+      return;
+    }
+    this.logger.warn(message);
+    this.hold(kind);
+  }
+
+  private hold(kind: string): void {
+    if (this.closed) return;
+    const cancel = this.clock.schedule(QUIET_MS, () => {
+      const held = this.quiet.get(kind)?.held ?? 0;
+      this.quiet.delete(kind);
+      if (held === 0) return;
+      this.summarize(kind, held);
+      this.hold(kind);
+    });
+    this.quiet.set(kind, { held: 0, cancel });
+  }
+
+  private summarize(kind: string, held: number): void {
+    if (held > 0) this.logger.warn(`${held} more of kind '${kind}' in the last ${QUIET_MS / 1_000} s.`);
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,71 @@
+import { CacheGuardConfigError, CacheGuardError } from '../core/errors.js';
+import type { Domains } from '../engine/domains.js';
+import type { GuardedMethod } from './guarded-hosts.js';
+import { spaceOf, type CachedDefinition } from './metadata.js';
+
+/** One method of one class that keeps values in a space of keys. */
+interface Claim {
+  readonly method: GuardedMethod;
+  readonly definition: CachedDefinition;
+}
+
+/**
+ * Checks everything that is decorated against the registered policies.
+ *
+ * @throws CacheGuardConfigError with the code of the first problem (`CG_UNKNOWN_DOMAIN`, `CG_INVALID_POLICY`, `CG_NAME_CLASH`);
+ * its message lists them all
+ */
+export function checkGuardedMethods(methods: readonly GuardedMethod[], domains: Domains): void {
+  const problems = [...policyProblems(methods, domains), ...nameClashes(methods)];
+  const [first, ...others] = problems;
+  if (!first) return;
+  if (others.length === 0) throw first;
+  const { domain, field, method } = first;
+  const text = [`${problems.length} mistakes in guarded methods:`, ...problems.map(({ message }) => `- ${message}`)];
+  throw new CacheGuardConfigError(first.code, text.join('\n'), { domain, field, method, cause: first });
+}
+
+function policyProblems(methods: readonly GuardedMethod[], domains: Domains): CacheGuardError[] {
+  const problems: CacheGuardError[] = [];
+  for (const { place, definitions } of methods) {
+    for (const definition of definitions) {
+      try {
+        domains.policy(definition.domain, definition.kind === 'invalidates' ? undefined : definition, place);
+      } catch (error) {
+        if (!(error instanceof CacheGuardError)) throw error;
+        const { code, message, domain, field } = error;
+        problems.push(new CacheGuardConfigError(code, message, { domain, field, method: place }));
+      }
+    }
+  }
+  return problems;
+}
+
+function nameClashes(methods: readonly GuardedMethod[]): CacheGuardError[] {
+  const problems: CacheGuardError[] = [];
+  const spaces = new Map<string, Claim>();
+  for (const method of methods) {
+    const own = method.definitions.find((definition) => definition.kind === 'cached');
+    if (!own) continue;
+    const claim: Claim = { method, definition: own };
+    const id = JSON.stringify([own.domain, spaceOf(own, method.place) ?? null]);
+    const other = spaces.get(id);
+    if (!other) spaces.set(id, claim);
+    else if (!(own.shared && other.definition.shared)) problems.push(clash(other, claim));
+  }
+  return problems;
+}
+
+function clash(one: Claim, other: Claim): CacheGuardConfigError {
+  const { domain } = one.definition;
+  const [first, second] = [one.method.place, other.method.place];
+  const methods =
+    first === second ? `the methods ${first} of two classes with the same name` : `the methods ${first} and ${second}`;
+  const space = one.definition.name === undefined ? '' : `, both called '${one.definition.name}'`;
+  return new CacheGuardConfigError(
+    'CG_NAME_CLASH',
+    `Cache domain '${domain}': ${methods}${space} keep their values under the same keys; give each its own name, ` +
+      'or set shared: true on both if they return the same values.',
+    { domain, field: 'name', method: second },
+  );
+}

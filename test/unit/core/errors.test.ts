@@ -1,0 +1,120 @@
+import { inspect } from 'node:util';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  CacheGuardConfigError,
+  CacheGuardError,
+  CacheGuardOverloadError,
+  CacheGuardStoreError,
+  CacheGuardTimeoutError,
+  describeValue,
+  isCacheGuardError,
+} from '../../../lib/core/errors.js';
+
+describe('CacheGuardError', () => {
+  const error = new CacheGuardError('CG_LOAD_TIMEOUT', 'too slow', {
+    domain: 'offers',
+    key: 'offers:::s.secret',
+    method: 'Offers.find',
+    cause: 'why',
+  });
+
+  it('carries code, fields and cause', () => {
+    expect(error).toMatchObject({
+      code: 'CG_LOAD_TIMEOUT',
+      message: 'too slow',
+      domain: 'offers',
+      field: undefined,
+      method: 'Offers.find',
+      cause: 'why',
+      key: 'offers:::s.secret',
+    });
+  });
+
+  it('keeps the key out of what loggers print', () => {
+    expect(JSON.stringify(error)).not.toContain('secret');
+    expect(inspect(error)).not.toContain('secret');
+    expect(Object.keys(error)).not.toContain('key');
+  });
+
+  it('has no cause when none was given', () => {
+    expect(Object.hasOwn(new CacheGuardError('CG_OVERLOADED', 'full'), 'cause')).toBe(false);
+  });
+
+  it.each([
+    [CacheGuardConfigError, 'CacheGuardConfigError'],
+    [CacheGuardTimeoutError, 'CacheGuardTimeoutError'],
+    [CacheGuardOverloadError, 'CacheGuardOverloadError'],
+    [CacheGuardStoreError, 'CacheGuardStoreError'],
+  ])('has the subclass %s with its own name', (Type, name) => {
+    const special = new Type('CG_INVALID_OPTIONS', 'x');
+    expect(special).toBeInstanceOf(CacheGuardError);
+    expect(special.name).toBe(name);
+    expect(String(special)).toBe(`${name}: x`);
+  });
+});
+
+describe('isCacheGuardError', () => {
+  it('recognises by code, also errors of another copy of the package', () => {
+    const foreign = Object.assign(new Error('x'), { code: 'CG_OVERLOADED' });
+    expect(isCacheGuardError(foreign)).toBe(true);
+    expect(isCacheGuardError(foreign, 'CG_OVERLOADED')).toBe(true);
+    expect(isCacheGuardError(foreign, 'CG_LOAD_TIMEOUT')).toBe(false);
+  });
+
+  it.each([
+    undefined,
+    null,
+    'CG_OVERLOADED',
+    { code: 'CG_OVERLOADED' },
+    new Error('x'),
+    Object.assign(new Error('x'), { code: 'ECONNRESET' }),
+    Object.assign(new Error('x'), { code: 5 }),
+  ])('rejects %o', (other) => {
+    expect(isCacheGuardError(other)).toBe(false);
+  });
+});
+
+describe('describeValue', () => {
+  it.each([
+    ['gold', `'gold'`],
+    ['', `''`],
+    [5, '5'],
+    [5n, '5n'],
+    [NaN, 'NaN'],
+    [null, 'null'],
+    [undefined, 'undefined'],
+    [Symbol('x'), 'Symbol(x)'],
+    [function load() {}, 'function load'],
+    [(() => () => {})(), 'function (anonymous)'],
+    [{ a: [1, 'b'] }, '{"a":[1,"b"]}'],
+  ])('shows %o as %s', (value, text) => {
+    expect(describeValue(value)).toBe(text);
+  });
+
+  it('does not show the whole of a long text or object', () => {
+    expect(describeValue('x'.repeat(1_000))).toHaveLength(40);
+    expect(describeValue({ a: 'x'.repeat(1_000) })).toHaveLength(78);
+  });
+
+  it('never throws', () => {
+    const cycle: { self?: unknown } = {};
+    cycle.self = cycle;
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    const fail = (): never => {
+      throw new Error('hostile');
+    };
+    const hostile = [
+      ...[cycle, proxy, { big: 1n }, { toJSON: fail }, new Proxy(() => {}, { get: fail })],
+      {
+        toJSON: fail,
+        get [Symbol.toStringTag]() {
+          return fail();
+        },
+      },
+    ];
+    for (const value of hostile) expect(describeValue(value)).toMatch(/^\((object|function)\)$/);
+    fc.assert(fc.property(fc.anything(), (value) => typeof describeValue(value) === 'string'));
+  });
+});

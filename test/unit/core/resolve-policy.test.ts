@@ -1,0 +1,399 @@
+import { describe, expect, it } from 'vitest';
+import { CacheGuardConfigError, describeValue } from '../../../lib/core/errors.js';
+import type { DomainPolicyConfig, FreshnessOverrides, Policy } from '../../../lib/core/policy.js';
+import { resolvePolicy } from '../../../lib/core/resolve-policy.js';
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+const spelledOut = { freshness: 'operational', softTtl: '5s', hardTtl: '1m', stalePolicy: 'if-error' } as const;
+const probe = () => Promise.resolve(1n);
+
+/** Also for what the types forbid: a configuration may come from a file. */
+const resolve = (config: unknown, overrides?: unknown, place?: string): Policy =>
+  resolvePolicy('offers', config as DomainPolicyConfig, overrides as FreshnessOverrides, place);
+
+function refusal(run: () => unknown): CacheGuardConfigError {
+  try {
+    run();
+  } catch (error) {
+    expect(error).toBeInstanceOf(CacheGuardConfigError);
+    return error as CacheGuardConfigError;
+  }
+  throw new Error('was not refused');
+}
+
+function expectRefusal(error: CacheGuardConfigError, field: string, value: unknown, mend: RegExp | string): void {
+  expect(error).toMatchObject({ code: 'CG_INVALID_POLICY', domain: 'offers', field });
+  expect(error.message).toContain("'offers'");
+  expect(error.message).toContain(`${field} = ${describeValue(value)} is refused; `);
+  expect(error.message.split(' is refused; ')[1]).toMatch(mend);
+}
+
+describe('freshness classes', () => {
+  it('reference: 10 m soft; stale until an age of 1 h, on error of 24 h; absence for 1 m', () => {
+    const policy = resolve({ freshness: 'reference' });
+    expect(policy).toMatchObject({ keep: 'entry', softTtlMs: 10 * MINUTE, hardTtlMs: 24 * HOUR, staleAllowed: true });
+    expect(policy.softTtlMs + policy.whileRevalidateMs).toBe(HOUR);
+    expect(policy.softTtlMs + policy.ifErrorMs).toBe(24 * HOUR);
+    expect(policy.negativeTtlMs).toBe(MINUTE);
+  });
+
+  it('experience: 30 s soft; stale until an age of 2 m, on error of 10 m; absence for 10 s', () => {
+    const policy = resolve({ freshness: 'experience' });
+    expect(policy).toMatchObject({ keep: 'entry', softTtlMs: 30 * SECOND, hardTtlMs: 10 * MINUTE, staleAllowed: true });
+    expect(policy.softTtlMs + policy.whileRevalidateMs).toBe(2 * MINUTE);
+    expect(policy.softTtlMs + policy.ifErrorMs).toBe(10 * MINUTE);
+    expect(policy.negativeTtlMs).toBe(10 * SECOND);
+  });
+
+  it('operational: as spelled out, and no absence unless set', () => {
+    expect(resolve(spelledOut)).toMatchObject({
+      softTtlMs: 5 * SECOND,
+      hardTtlMs: MINUTE,
+      whileRevalidateMs: 0,
+      ifErrorMs: 55 * SECOND,
+      negativeTtlMs: undefined,
+    });
+    expect(resolve({ ...spelledOut, negativeTtl: '2s' }).negativeTtlMs).toBe(2 * SECOND);
+  });
+
+  it.each(['softTtl', 'hardTtl', 'stalePolicy'] as const)('operational: %s has no default', (field) => {
+    const { [field]: _, ...rest } = spelledOut;
+    const error = refusal(() => resolve(rest));
+    expectRefusal(error, field, undefined, 'must spell out softTtl, hardTtl and stalePolicy');
+  });
+
+  it('operational: without TTLs where nothing is kept', () => {
+    expect(resolve({ freshness: 'operational', stalePolicy: 'no-store' }).keep).toBe('nothing');
+  });
+
+  it('critical: 2 s, never stale, no absence', () => {
+    expect(resolve({ freshness: 'critical' })).toMatchObject({
+      keep: 'entry',
+      softTtlMs: 2 * SECOND,
+      hardTtlMs: 2 * SECOND,
+      whileRevalidateMs: 0,
+      ifErrorMs: 0,
+      staleAllowed: false,
+      negativeTtlMs: undefined,
+    });
+  });
+
+  it.each(['if-error', 'while-revalidate', { whileRevalidate: '1s' }, { ifError: '1s' }, { ifError: 0 }, {}])(
+    'critical: refuses stalePolicy %j',
+    (stalePolicy) => {
+      const error = refusal(() => resolve({ freshness: 'critical', hardTtl: '1m', stalePolicy }));
+      expectRefusal(error, 'stalePolicy', stalePolicy, "use 'never', 'validate' or 'no-store'");
+    },
+  );
+
+  it.each(['never', 'no-store', 'validate'] as const)('critical: accepts stalePolicy %s', (stalePolicy) => {
+    expect(resolve({ freshness: 'critical', stalePolicy, probe }).staleAllowed).toBe(false);
+  });
+
+  it('critical: refuses a negative TTL, accepts that it is off', () => {
+    const error = refusal(() => resolve({ freshness: 'critical', negativeTtl: '1s' }));
+    expectRefusal(error, 'negativeTtl', '1s', 'keeps no absence');
+    expect(resolve({ freshness: 'critical', negativeTtl: 'off' }).negativeTtlMs).toBeUndefined();
+  });
+
+  it('shortens the preset soft and negative TTL to what the domain sets', () => {
+    const policy = resolve({ freshness: 'reference', hardTtl: '5s' });
+    expect(policy).toMatchObject({ softTtlMs: 5_000, hardTtlMs: 5_000, staleAllowed: false, negativeTtlMs: 5_000 });
+  });
+});
+
+describe('stale policies', () => {
+  const within = { freshness: 'experience', softTtl: '30s', hardTtl: '10m' } as const;
+  const room = 570 * SECOND;
+
+  it.each([
+    ['never', 0, 0],
+    ['if-error', 0, room],
+    ['while-revalidate', room, room],
+    [{ whileRevalidate: '1m', ifError: '2m' }, MINUTE, 2 * MINUTE],
+    [{ whileRevalidate: '1m' }, MINUTE, MINUTE],
+    [{ ifError: '1m' }, 0, MINUTE],
+    [{ whileRevalidate: '2m', ifError: '1m' }, 2 * MINUTE, 2 * MINUTE],
+    [{ whileRevalidate: '1h', ifError: '1d' }, room, room],
+    [{ whileRevalidate: 0, ifError: 0 }, 0, 0],
+    [{ whileRevalidate: undefined }, 0, 0],
+    [{}, 0, 0],
+  ])('%j gives windows of %d and %d ms', (stalePolicy, whileRevalidateMs, ifErrorMs) => {
+    expect(resolve({ ...within, stalePolicy })).toMatchObject({
+      keep: 'entry',
+      hardTtlMs: 10 * MINUTE,
+      whileRevalidateMs,
+      ifErrorMs,
+      staleAllowed: ifErrorMs > 0,
+    });
+  });
+
+  it('takes the windows of the class where no hard TTL bounds them', () => {
+    const named = resolve({ freshness: 'experience', stalePolicy: 'while-revalidate' });
+    expect(named).toMatchObject({ hardTtlMs: 10 * MINUTE, whileRevalidateMs: room, ifErrorMs: room });
+    expect(resolve({ freshness: 'experience', stalePolicy: 'never' }).hardTtlMs).toBe(30 * SECOND);
+    expect(resolve({ freshness: 'experience', stalePolicy: { ifError: '1m' } }).hardTtlMs).toBe(90 * SECOND);
+  });
+
+  it('validate keeps for the source to confirm, no-store keeps nothing', () => {
+    expect(resolve({ ...within, stalePolicy: 'validate', probe })).toMatchObject({
+      keep: 'validated',
+      probe,
+      staleAllowed: false,
+      hardTtlMs: 10 * MINUTE,
+    });
+    expect(resolve({ freshness: 'experience', stalePolicy: 'no-store', negativeTtl: 'off' })).toMatchObject({
+      keep: 'nothing',
+      softTtlMs: 0,
+      hardTtlMs: 0,
+      staleAllowed: false,
+      negativeTtlMs: undefined,
+    });
+  });
+});
+
+const experience = { freshness: 'experience' } as const;
+
+describe('contradictions and nonsense', () => {
+  it.each<[field: string, value: unknown, config: object, mend: RegExp | string]>([
+    ['softTtl', '2m', { softTtl: '2m', hardTtl: '1m' }, /at most hardTtl \('1m'\)/],
+    ['negativeTtl', '31s', { negativeTtl: '31s' }, /at most softTtl \(30s\)/],
+    ['negativeTtl', 6000, { softTtl: '5s', negativeTtl: 6000 }, /at most softTtl \(5s\)/],
+    ['probe', undefined, { stalePolicy: 'validate' }, 'probe: (key) => Promise<version>'],
+    ['softTtl', '1s', { stalePolicy: 'no-store', softTtl: '1s' }, 'leave it out'],
+    ['hardTtl', 5, { stalePolicy: 'no-store', hardTtl: 5 }, 'leave it out'],
+    ['negativeTtl', '1s', { stalePolicy: 'no-store', negativeTtl: '1s' }, 'leave it out'],
+    ['softTimeout', '2s', { softTimeout: '2s', loadTimeout: '1s' }, /at most loadTimeout \(1s\)/],
+    ['backoff.max', '1s', { backoff: { base: '2s', max: '1s' } }, 'at least 2s'],
+    ['lease.duration', '99ms', { lease: { duration: '99ms' } }, 'at least 100ms'],
+    ['softTtl', 0, { softTtl: 0 }, 'at least 1ms'],
+    ['hardTtl', '0s', { hardTtl: '0s' }, 'at least 1ms'],
+    ['softTtl', '50d', { softTtl: '50d' }, 'at most 49d'],
+    ['stalePolicy.ifError', 'soon', { stalePolicy: { ifError: 'soon' } }, 'with its unit'],
+    ['stalePolicy.while', '1m', { stalePolicy: { while: '1m' } }, 'whileRevalidate, ifError'],
+    ['jitter', 0.6, { jitter: 0.6 }, 'from 0 to 0.5'],
+    ['jitter', NaN, { jitter: NaN }, 'from 0 to 0.5'],
+    ['bulkhead.concurrency', 0, { bulkhead: { concurrency: 0 } }, 'from 1'],
+    ['bulkhead.queue', 1.5, { bulkhead: { queue: 1.5 } }, 'whole number'],
+    ['bulkhead.size', 4, { bulkhead: { size: 4 } }, 'concurrency, queue'],
+    ['lease.keys', 'hot', { lease: { keys: 'hot' } }, 'all, none'],
+    ['lease.keys', null, { lease: { keys: null } }, 'all, none'],
+    ['lease.duraton', '5s', { lease: { duraton: '5s' } }, 'keys, duration'],
+    ['backoff.min', 5, { backoff: { min: 5 } }, 'base, max'],
+    ['maxKeysInFlight', '5', { maxKeysInFlight: '5' }, 'whole number'],
+    ['compressAbove', true, { compressAbove: true }, 'whole number'],
+    ['schemaVersion', '', { schemaVersion: '' }, 'text or a number'],
+    ['schemaVersion', NaN, { schemaVersion: NaN }, 'text or a number'],
+    ['codec', 'yaml', { codec: 'yaml' }, "'json', 'binary'"],
+    ['codec', 63, { codec: { id: 63, encode() {}, decode() {} } }, '64 to 255'],
+    ['codec', { id: 64 }, { codec: { id: 64 } }, '64 to 255'],
+    ['owner', 5, { owner: 5 }, 'text'],
+    ['isAbsent', 'null', { isAbsent: 'null' }, 'function'],
+    ['probe', 5, { stalePolicy: 'validate', probe: 5 }, 'function'],
+    ['ttl', '5m', { ttl: '5m' }, 'no such field'],
+    ['softTTL', '5m', { softTTL: '5m' }, 'no such field'],
+  ])('%s = %o', (field, value, config, mend) => {
+    expectRefusal(
+      refusal(() => resolve({ ...experience, ...config })),
+      field,
+      value,
+      mend,
+    );
+  });
+
+  it.each(
+    [
+      'softTtl',
+      'hardTtl',
+      'negativeTtl',
+      'waitBudget',
+      'loadTimeout',
+      'softTimeout',
+      'hitForMiss',
+      'versionWindow',
+    ].flatMap((field) =>
+      ['5 minutes', '5', '-5s', '', null, true, -1, Infinity, [], {}].map((value) => [field, value] as const),
+    ),
+  )('no duration: %s = %j', (field, value) => {
+    expectRefusal(
+      refusal(() => resolve({ ...experience, [field]: value })),
+      field,
+      value,
+      'a number, or a string with its unit',
+    );
+  });
+
+  it.each(
+    (['lease', 'bulkhead', 'backoff'] as const).flatMap((field) =>
+      [5, null, 'x', '', true, [], ['all'], new Date(0), new Map(), () => ({})].map((value) => [field, value] as const),
+    ),
+  )('no object: %s = %o', (field, value) => {
+    expectRefusal(
+      refusal(() => resolve({ ...experience, [field]: value })),
+      field,
+      value,
+      'give an object with ',
+    );
+  });
+
+  it.each(['always', 'NEVER', '', 'toString', null, 5, true, [], ['never'], new Date(0), new Map(), () => 'never'])(
+    'stalePolicy = %o',
+    (value) => {
+      expectRefusal(
+        refusal(() => resolve({ ...experience, stalePolicy: value })),
+        'stalePolicy',
+        value,
+        'use one of never, if-error, while-revalidate, validate, no-store',
+      );
+    },
+  );
+
+  it.each(['fast', '', 'constructor', '__proto__', undefined, null, 5, ['critical'], { toString: () => 'critical' }])(
+    'freshness = %o',
+    (value) => {
+      expectRefusal(
+        refusal(() => resolve({ freshness: value })),
+        'freshness',
+        value,
+        'use one of reference, experience, operational, critical',
+      );
+    },
+  );
+
+  it.each([undefined, null, 5, 'critical', [], new Map([['freshness', 'critical']])])('policy = %o', (value) => {
+    expectRefusal(
+      refusal(() => resolve(value)),
+      'policy',
+      value,
+      'an object with a freshness class',
+    );
+  });
+
+  it('refuses a field named __proto__ as any other unknown one', () => {
+    const config: unknown = JSON.parse('{ "freshness": "experience", "__proto__": { "softTtl": "1d" } }');
+    expectRefusal(
+      refusal(() => resolve(config)),
+      '__proto__',
+      { softTtl: '1d' },
+      'no such field',
+    );
+  });
+
+  it.each(['', '__proto__', 'a:b', 'a b', '1a', '-a', 'a.b', 'a{b}', 'a\n', 'ä', '../a', 'x'.repeat(65)])(
+    'domain name %j',
+    (domain) => {
+      const error = refusal(() => resolvePolicy(domain, experience));
+      expect(error).toMatchObject({ code: 'CG_INVALID_POLICY', domain, field: 'name' });
+      expect(error.message).toContain(`'${domain}'`);
+    },
+  );
+
+  it.each(['a', 'offers', 'Offers-v2_x', 'x'.repeat(64)])('accepts the domain name %s', (domain) => {
+    expect(resolvePolicy(domain, experience).domain).toBe(domain);
+  });
+});
+
+describe('what one method overrides', () => {
+  const base = { ...experience, softTtl: '30s', hardTtl: '10m', stalePolicy: 'while-revalidate' } as const;
+
+  it('narrows or widens within the class', () => {
+    expect(resolve(base, { softTtl: '5s', hardTtl: '1m', stalePolicy: 'if-error' })).toMatchObject({
+      softTtlMs: 5_000,
+      hardTtlMs: MINUTE,
+      whileRevalidateMs: 0,
+      ifErrorMs: 55_000,
+      negativeTtlMs: 5_000,
+    });
+    expect(resolve(base, { hardTtl: '1h' }).ifErrorMs).toBe(HOUR - 30 * SECOND);
+  });
+
+  it('leaves the domain’s own where nothing is set', () => {
+    const unset = { softTtl: undefined, hardTtl: undefined, stalePolicy: undefined };
+    expect(resolve(base, unset)).toEqual(resolve(base));
+  });
+
+  it('cannot make a critical domain stale, and says who tried', () => {
+    const error = refusal(() => resolve({ freshness: 'critical' }, { stalePolicy: 'if-error' }, 'Balances.of'));
+    expectRefusal(error, 'stalePolicy', 'if-error', 'never served stale');
+    expect(error.message).toContain('(set by Balances.of)');
+  });
+
+  it.each([
+    [{ softTtl: '20m' }, 'softTtl', '20m', 'at most hardTtl'],
+    [{ hardTtl: '10s' }, 'softTtl', '30s', 'at most hardTtl'],
+    [{ stalePolicy: 'validate' }, 'probe', undefined, 'needs probe'],
+    [{ softTtl: 'x' }, 'softTtl', 'x', 'with its unit'],
+    [{ softTtl: null }, 'softTtl', null, 'with its unit'],
+    [{ freshness: 'reference' }, 'overrides.freshness', 'reference', 'softTtl, hardTtl, stalePolicy'],
+    [{ negativeTtl: '1s' }, 'overrides.negativeTtl', '1s', 'softTtl, hardTtl, stalePolicy'],
+  ])('refuses %j', (overrides, field, value, mend) => {
+    expectRefusal(
+      refusal(() => resolve(base, overrides)),
+      field,
+      value,
+      mend,
+    );
+  });
+
+  it.each([null, 5, 'softTtl', []])('refuses %j instead of overrides', (overrides) => {
+    expect(refusal(() => resolve(base, overrides)).field).toBe('overrides');
+  });
+});
+
+describe('defaults', () => {
+  it('are those of the documentation', () => {
+    expect(resolve(experience)).toMatchObject({
+      ...{ jitter: 0.1, loadTimeoutMs: 10_000, softTimeoutMs: 500, leaseMs: 2_000, waitBudgetMs: 22_000 },
+      ...{ backoffBaseMs: 1_000, backoffMaxMs: 30_000, exclusive: true, concurrency: 16, queue: 1_000 },
+      ...{ maxKeysInFlight: 10_000, hitForMissMs: 5_000, codec: 'json', compressAbove: 16_384, schema: '1' },
+      ...{ versionWindowMs: HOUR, probe: undefined, partition: undefined, owner: undefined, because: undefined },
+    });
+  });
+
+  it('give way to what is set', () => {
+    const codec = { id: 64, name: 'own', encode: () => Buffer.alloc(0), decode: () => 0 };
+    const partition = () => 'tenant';
+    expect(
+      resolve({
+        ...experience,
+        ...{ jitter: 0.5, loadTimeout: '100ms', lease: { keys: 'none', duration: '1s' }, compressAbove: false, codec },
+        ...{ backoff: { base: '40s' }, bulkhead: { concurrency: 1, queue: 0 }, maxKeysInFlight: 1, schemaVersion: 2 },
+        ...{ versionWindow: 0, hitForMiss: 1, partition, probe, owner: 'team', because: 'reasons' },
+      }),
+    ).toMatchObject({
+      ...{ jitter: 0.5, loadTimeoutMs: 100, softTimeoutMs: 100, leaseMs: 1_000, waitBudgetMs: 1_200, exclusive: false },
+      ...{ compressAbove: Infinity, codec, backoffBaseMs: 40_000, backoffMaxMs: 40_000, concurrency: 1, queue: 0 },
+      ...{ maxKeysInFlight: 1, schema: '2', versionWindowMs: 0, hitForMissMs: 1, partition, probe },
+      ...{ owner: 'team', because: 'reasons' },
+    });
+  });
+
+  it('take null and undefined for absence, and every throw but an HTTP answer for a failure', () => {
+    const { isAbsent, isFailure } = resolve(experience);
+    expect([null, undefined, 0, '', false, []].map((value) => isAbsent({ value }))).toEqual([
+      true,
+      true,
+      false,
+      false,
+      false,
+      false,
+    ]);
+    expect(isAbsent({ error: undefined })).toBe(false);
+    const http = (status: number) => Object.assign(new Error('http'), { getStatus: () => status });
+    expect([http(404), http(499), http(500), http(503)].map(isFailure)).toEqual([false, false, true, true]);
+    expect([new Error('x'), 'x', null, undefined, { getStatus: 404 }].map(isFailure)).toEqual([
+      true,
+      true,
+      true,
+      true,
+      true,
+    ]);
+  });
+
+  it('cannot be changed afterwards', () => {
+    expect(Object.isFrozen(resolve(experience))).toBe(true);
+  });
+});
