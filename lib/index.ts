@@ -85,3 +85,6 @@ export type {
   Signal,
   Store,
 } from './core/store.js';
+
+export { CacheGuardMetrics } from './telemetry/metrics.js';
+export { amplification, total, type DomainCounters } from './telemetry/counters.js';

@@ -8,6 +8,7 @@ import type { DomainPolicies } from '../core/policy.js';
 import type { Store } from '../core/store.js';
 import { CacheGuard } from '../engine/cache-guard.js';
 import { Domains } from '../engine/domains.js';
+import { CacheGuardMetrics } from '../telemetry/metrics.js';
 import { featureModule } from './cache-guard-feature.module.js';
 import { CacheGuardLifecycle } from './cache-guard.lifecycle.js';
 import {
@@ -46,6 +47,11 @@ const providers: Provider[] = [
     useFactory: (domains: Domains, store: Store, clock: Clock, ids: Ids) =>
       new CacheGuard({ domains, store, clock, ids, codecs: new Codecs(), thrown: httpThrown }),
     inject: [Domains, STORE, CLOCK, IDS],
+  },
+  {
+    provide: CacheGuardMetrics,
+    useFactory: (guard: CacheGuard) => new CacheGuardMetrics(guard),
+    inject: [CacheGuard],
   },
   CacheGuardExplorer,
   CacheGuardLifecycle,
@@ -101,6 +107,6 @@ function asRoot(definition: DynamicModule): DynamicModule {
     ...definition,
     global: true,
     providers: [...(definition.providers ?? []), ...providers],
-    exports: [CacheGuard, Domains, ENGINE_SLOT],
+    exports: [CacheGuard, CacheGuardMetrics, Domains, ENGINE_SLOT],
   };
 }

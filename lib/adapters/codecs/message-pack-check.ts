@@ -26,6 +26,10 @@ export function checkMessagePack(bytes: Buffer, limits: Limits): void {
     at += width;
     return bytes.readUIntBE(at - width, width);
   };
+  // Beyond the end is noticed by the next read, or at the end.
+  const skip = (length: number): void => {
+    at += length;
+  };
   const enter = (isMap: boolean, size: number): void => {
     if (open.length >= limits.depth) throw new TypeError('nested too deeply');
     open.push({ isMap, remaining: isMap ? size * 2 : size });
@@ -40,7 +44,7 @@ export function checkMessagePack(bytes: Buffer, limits: Limits): void {
     const textWidth = token === 0xd9 ? 1 : token === 0xda ? 2 : token === 0xdb ? 4 : 0;
     if (textWidth > 0 || (token >= 0xa0 && token < 0xc0)) {
       const length = textWidth > 0 ? unsigned(textWidth) : token - 0xa0;
-      at += length;
+      skip(length);
       if (isKey && bytes.toString('latin1', at - length, at) === '__proto__')
         throw new TypeError('a key named __proto__');
     } else if (isKey) {
@@ -49,11 +53,11 @@ export function checkMessagePack(bytes: Buffer, limits: Limits): void {
     else if (token >= 0x90 && token < 0xa0) enter(false, token - 0x90);
     else if (token === 0xdc || token === 0xdd) enter(false, unsigned(token === 0xdc ? 2 : 4));
     else if (token === 0xde || token === 0xdf) enter(true, unsigned(token === 0xde ? 2 : 4));
-    else if (token >= 0xc4 && token <= 0xc6 && limits.bytes) at += unsigned(2 ** (token - 0xc4));
+    else if (token >= 0xc4 && token <= 0xc6 && limits.bytes) skip(unsigned(2 ** (token - 0xc4)));
     else {
       const width = SCALARS.get(token);
       if (width === undefined && token > 0x7f && token < 0xe0) throw new TypeError('a type that is never written');
-      at += width ?? 0;
+      skip(width ?? 0);
     }
     while (open.at(-1)?.remaining === 0) open.pop();
   } while (open.length > 0);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { FLAG } from '../../core/entry.js';
-import { decode, idOf, NOTHING, Scenario, type ContractCase } from './scenario.js';
+import { decode, idOf, keyOf, NOTHING, Scenario, type ContractCase } from './scenario.js';
 
 export const commitCases: readonly ContractCase[] = [
   {
@@ -107,10 +107,11 @@ export const commitCases: readonly ContractCase[] = [
     name: 'commit: a token that was never given, or not for this key, is fenced',
     async run(harness) {
       const s = await Scenario.on(harness);
-      const grant = await s.granted({ key: 'offers:::s.other' });
+      const grant = await s.granted({ key: keyOf('other') });
+      const { epoch } = await s.store.read(s.key, []);
       for (const impostor of [
         { ...grant, token: 'unknown' },
-        { ...grant, key: s.key },
+        { ...grant, key: s.key, epoch },
       ]) {
         assert.equal(await s.outcome(impostor, s.entry(grant)), 'fenced-token');
         assert.equal(await s.bytes(impostor.key), undefined);
@@ -226,7 +227,7 @@ export const commitCases: readonly ContractCase[] = [
     async run(harness) {
       const s = await Scenario.on(harness);
       const [holder, beside] = [await s.granted(), await s.shared()];
-      await s.filled();
+      await s.filled({ beganMs: Math.floor(holder.nowMs) });
       await s.refused('held');
       assert.equal(await s.outcome(holder, s.entry(holder)), 'committed');
       assert.equal(await s.outcome(beside, s.entry(beside)), 'committed');

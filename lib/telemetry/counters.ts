@@ -1,0 +1,145 @@
+import type { MissCause } from '../core/decide.js';
+import type { CacheGuardEvent, FenceReason, HitEvent, LeaseEvent, LoadEvent } from '../core/events.js';
+
+type Tally<K extends string> = Readonly<Partial<Record<K, number>>>;
+
+/** What happened in one domain since the start, in this process. Every field is a sum: add them up over a fleet. */
+export interface DomainCounters {
+  /** Reads answered from the store, by state. */
+  readonly hits: Tally<HitEvent['state']>;
+  readonly negativeHits: number;
+  readonly misses: Tally<MissCause>;
+  /** Calls of loaders, by how they ended. */
+  readonly loads: Tally<LoadEvent['outcome']>;
+  /** Sum of load times, and the longest; milliseconds. */
+  readonly loadMs: number;
+  readonly longestLoadMs: number;
+  /** Reads that were answered by a load that another read had started in this process. */
+  readonly coalesced: number;
+  readonly leases: Tally<LeaseEvent['outcome']>;
+  /** Loaded values that did not become the cached one, by reason. */
+  readonly fenced: Tally<FenceReason>;
+  /** Loaded values that became the cached one. */
+  readonly accepted: number;
+  /** Values that became the cached one by write-through. */
+  readonly written: number;
+  readonly uncacheable: number;
+  readonly corrupt: number;
+  readonly invalidations: Tally<'applied' | 'failed'>;
+  readonly waitTimeouts: number;
+  readonly overloads: number;
+  readonly unpartitioned: number;
+  readonly storeErrors: number;
+}
+
+type Mutable = {
+  -readonly [K in keyof DomainCounters]: DomainCounters[K] extends number ? number : Record<string, number>;
+};
+
+/**
+ * Loads per accepted value: 1 when every load was worth it, more when a stampede, failures or fencing made the source work in vain.
+ * Summed before it is divided, so that it is right for a fleet too; `undefined` before the first accepted value.
+ */
+export function amplification(counters: Iterable<Pick<DomainCounters, 'loads' | 'accepted'>>): number | undefined {
+  let loads = 0;
+  let accepted = 0;
+  for (const counted of counters) {
+    loads += total(counted.loads);
+    accepted += counted.accepted;
+  }
+  return accepted === 0 ? undefined : loads / accepted;
+}
+
+/** The sum over all labels. */
+export function total(tally: Tally<string>): number {
+  return Object.values(tally).reduce<number>((sum, count) => sum + (count ?? 0), 0);
+}
+
+/** Counts a guard's events by domain. */
+export class Counters {
+  private readonly byDomain = new Map<string, Mutable>();
+
+  /** To be handed to `CacheGuard.on`. */
+  readonly listener = (event: CacheGuardEvent): void => this.count(event);
+
+  /** A copy of what was counted so far, by domain. */
+  snapshot(): Record<string, DomainCounters> {
+    return structuredClone(Object.fromEntries(this.byDomain)) as Record<string, DomainCounters>;
+  }
+
+  private count(event: CacheGuardEvent): void {
+    const counted = this.of(event.domain);
+    switch (event.type) {
+      case 'hit':
+        add(counted.hits, event.state);
+        if (event.negative) counted.negativeHits++;
+        return;
+      case 'miss':
+        return add(counted.misses, event.cause);
+      case 'load':
+        counted.loadMs += event.ms;
+        counted.longestLoadMs = Math.max(counted.longestLoadMs, event.ms);
+        return add(counted.loads, event.outcome);
+      case 'lease':
+        return add(counted.leases, event.outcome);
+      case 'fenced':
+        return add(counted.fenced, event.reason);
+      case 'accepted':
+        if (event.via === 'put') counted.written++;
+        else counted.accepted++;
+        return;
+      case 'invalidation':
+        return add(counted.invalidations, event.outcome, event.count);
+      case 'coalesced':
+        return void counted.coalesced++;
+      case 'uncacheable':
+        return void counted.uncacheable++;
+      case 'corrupt':
+        return void counted.corrupt++;
+      case 'wait-timeout':
+        return void counted.waitTimeouts++;
+      case 'overload':
+        return void counted.overloads++;
+      case 'unpartitioned':
+        return void counted.unpartitioned++;
+      case 'store-error':
+        return void counted.storeErrors++;
+      case 'unencodable':
+        // Counted as uncacheable.
+        return;
+    }
+  }
+
+  private of(domain: string): Mutable {
+    let counted = this.byDomain.get(domain);
+    if (!counted) this.byDomain.set(domain, (counted = fresh()));
+    return counted;
+  }
+}
+
+function fresh(): Mutable {
+  return {
+    hits: {},
+    negativeHits: 0,
+    misses: {},
+    loads: {},
+    loadMs: 0,
+    longestLoadMs: 0,
+    coalesced: 0,
+    leases: {},
+    fenced: {},
+    accepted: 0,
+    written: 0,
+    uncacheable: 0,
+    corrupt: 0,
+    invalidations: {},
+    waitTimeouts: 0,
+    overloads: 0,
+    unpartitioned: 0,
+    storeErrors: 0,
+  };
+}
+
+function add(tally: Record<string, number>, label: string, count = 1): void {
+  tally[label] = (tally[label] ?? 0) + count;
+}
