@@ -142,16 +142,18 @@ class Walk {
     if (native) return refuse(`${what}, ${native}`);
     if (this.allow === 'all') return this.properties(value);
     const { allow } = this;
-    if (allow === 'none')
+    if (allow === 'none') {
       return refuse(`${what}; 'revive' gives it its class back, 'plain: true' flattens it on purpose`);
+    }
     const isElement = this.ancestors.length === 2 && Array.isArray(this.ancestors[0]);
     if (this.ancestors.length > 1 && !isElement) {
       return refuse(
         `${what}; a class in 'revive' restores the value or the elements of an array, a function restores more`,
       );
     }
-    if (Object.getPrototypeOf(value) !== allow.prototype)
+    if (Object.getPrototypeOf(value) !== allow.prototype) {
       return refuse(`${what}; 'revive' restores ${allow.name} only`);
+    }
     if (hasPrivateState(allow)) return refuse(`${what}, whose #private fields cannot be restored`);
     return this.properties(value);
   }

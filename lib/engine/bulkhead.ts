@@ -12,6 +12,8 @@ export interface Place {
   /** Resolves to the function that frees the slot. Rejects with what `leave` was given. */
   readonly slot: Promise<() => void>;
   raise(priority: LoadPriority): void;
+  /** Grants without a slot and gives up the place. */
+  skip(): void;
   /** Gives up the place; nothing happens once the slot was granted. */
   leave(reason: unknown): void;
 }
@@ -42,17 +44,24 @@ export class Bulkhead {
     const id = String(++this.places);
     const leaving = new AbortController();
     let granted = false;
+    let grantWithout = () => {};
     const slot = new Promise<() => void>((grant, reject) => {
       const hold = () => {
         granted = true;
         return new Promise<void>((free) => grant(free));
       };
+      grantWithout = () => grant(() => {});
       this.queue.add(hold, { id, priority: RANK[priority], signal: leaving.signal }).catch(reject);
     });
     return {
       slot,
       raise: (to) => {
         if (!granted && !leaving.signal.aborted) this.queue.setPriority(id, RANK[to]);
+      },
+      skip: () => {
+        if (granted) return;
+        grantWithout();
+        leaving.abort();
       },
       // Aborting a granted place would free the slot while its load still runs.
       leave: (reason) => {

@@ -83,7 +83,7 @@ export class CacheGuard {
       keeper: new LeaseKeeper(store, clock),
       bulkheads: new Bulkheads(),
       sequence: new Sequence(),
-      quiet: new LRUCache({ max: QUIET_KEYS, perf: { now: () => clock.monotonic() } }),
+      quiet: new LRUCache({ max: QUIET_KEYS, ttlResolution: 0, perf: { now: () => clock.monotonic() } }),
     };
     this.flights = new Flights(this.parts);
     this.probes = new Probes(this.parts);

@@ -5,26 +5,12 @@ import { generationTtl, loadTimeoutError, type GuardedCall } from './call.js';
 import type { Place } from './bulkhead.js';
 import type { EngineParts } from './engine-parts.js';
 import type { Attempt } from './entry-maker.js';
+import type { FlightPlan } from './flight-plan.js';
 import { Landing } from './landing.js';
 import { currentFrame, LoadDirectives, LoadFrame, runInFrame } from './load-frames.js';
 import { runLoad, type LoadResult } from './loader.js';
 import type { Snapshot } from './lookup.js';
 import type { Outcome, Waiter } from './waiter.js';
-
-/** What whoever starts a flight wants of it. */
-export interface FlightPlan {
-  readonly call: GuardedCall;
-  /** What the starter read; the lease is refused if it is no longer so. `undefined`: it does not matter. */
-  readonly seen: Snapshot | undefined;
-  /** `guarded`: under a lease. `direct`: the store is away, or keeps nothing of this domain. */
-  readonly via: 'guarded' | 'direct';
-  readonly background: boolean;
-  /** Load even if another process does. */
-  readonly insist: boolean;
-  readonly honourBackoff: boolean;
-  /** Load whatever is cached; nobody joins once the loader was called. */
-  readonly forced: boolean;
-}
 
 type Phase = 'claiming' | 'waiting' | 'queued' | 'loading' | 'sealed' | 'done';
 
@@ -36,6 +22,8 @@ type Phase = 'claiming' | 'waiting' | 'queued' | 'loading' | 'sealed' | 'done';
 export class Flight {
   private readonly waiters = new Set<Waiter>();
   private starter: Waiter | undefined;
+  /** Some load waits for this one: it must not queue for a slot that the other may hold. */
+  private nested = false;
   /** Flights that loads inside this one wait for. */
   readonly blockedOn = new Set<Flight>();
   private phase: Phase = 'claiming';
@@ -74,7 +62,12 @@ export class Flight {
       this.insist = true;
       this.wake?.('insist');
     }
-    if (this.plan.background) this.place?.raise('foreground');
+    if (currentFrame()) {
+      this.nested = true;
+      this.place?.skip();
+    } else if (this.plan.background) {
+      this.place?.raise('foreground');
+    }
     return waiter.wait((why) => this.leave(waiter, why));
   }
 
@@ -209,6 +202,7 @@ export class Flight {
 
   private async load(attempt?: Attempt): Promise<void> {
     const landing = new Landing(this.parts, this.plan, attempt);
+    const previous = await landing.previous(this.plan.seen);
     const free = await this.enterBulkhead(landing);
     if (!free) return;
     if (!this.wanted()) {
@@ -216,7 +210,6 @@ export class Flight {
       return landing.giveUp();
     }
     const { call } = this.plan;
-    const previous = await landing.previous(this.plan.seen);
     this.phase = 'loading';
     this.calledAt = this.parts.sequence.next();
     landing.called();
@@ -258,12 +251,12 @@ export class Flight {
 
   private async enterBulkhead(landing: Landing): Promise<(() => void) | undefined> {
     const { call, background } = this.plan;
-    // Whoever loads inside a load holds a slot already; waiting for a second one could wait for himself.
-    if (!background && currentFrame()) return () => {};
+    // Whoever loads inside a load holds a slot already; waiting for a second one could be waiting for himself.
+    this.nested ||= !background && currentFrame() !== undefined;
+    if (this.nested) return () => {};
     this.phase = 'queued';
     try {
-      const waitedFor = this.waiters.size > 0;
-      this.place = this.parts.bulkheads.of(call.policy).enter(waitedFor ? 'foreground' : 'background');
+      this.place = this.parts.bulkheads.of(call.policy).enter(this.waiters.size > 0 ? 'foreground' : 'background');
       return await this.place.slot;
     } catch (error) {
       if (isCacheGuardError(error, 'CG_OVERLOADED')) {
@@ -300,6 +293,7 @@ export class Flight {
   }
 
   private abandon(reason: unknown): void {
+    this.wantedAnyway = false;
     this.close(this);
     this.wake?.('abandoned');
     this.place?.leave(reason);

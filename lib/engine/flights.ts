@@ -2,7 +2,8 @@ import { CacheGuardOverloadError } from '../core/errors.js';
 import type { EntryKey } from '../core/keys.js';
 import type { Signal } from '../core/store.js';
 import type { EngineParts } from './engine-parts.js';
-import { Flight, type FlightPlan } from './flight.js';
+import type { FlightPlan } from './flight-plan.js';
+import { Flight } from './flight.js';
 import type { LoadFrame } from './load-frames.js';
 
 /** The flights of one process: at most one per key that readers may join. */

@@ -7,7 +7,7 @@ import type { Inheritance } from '../core/composition.js';
 import { loadTimeoutError } from './call.js';
 import type { EngineParts } from './engine-parts.js';
 import type { Attempt, Made } from './entry-maker.js';
-import type { FlightPlan } from './flight.js';
+import type { FlightPlan } from './flight-plan.js';
 import type { LoadDirectives } from './load-frames.js';
 import type { LoadResult } from './loader.js';
 import { handout, ownCodec, type Snapshot } from './lookup.js';

@@ -45,8 +45,9 @@ export function checkMessagePack(bytes: Buffer, limits: Limits): void {
     if (textWidth > 0 || (token >= 0xa0 && token < 0xc0)) {
       const length = textWidth > 0 ? unsigned(textWidth) : token - 0xa0;
       skip(length);
-      if (isKey && bytes.toString('latin1', at - length, at) === '__proto__')
+      if (isKey && bytes.toString('latin1', at - length, at) === '__proto__') {
         throw new TypeError('a key named __proto__');
+      }
     } else if (isKey) {
       throw new TypeError('a key that is no text');
     } else if (token >= 0x80 && token < 0x90) enter(true, token - 0x80);

@@ -74,7 +74,7 @@ export class RedisStore implements Store {
   now(key: EntryKey): number {
     const now = this.topology.linkFor(this.keyspace.entry(key)).clock.now();
     if (now === undefined) throw unavailable('the time of the server is not known');
-    return now;
+    return Math.ceil(now);
   }
 
   read(key: EntryKey, generations: readonly GenerationName[]): Promise<ReadReply> {
@@ -278,5 +278,5 @@ function replyOf(
 ): ReadReply {
   const now = link.clock.now();
   if (now === undefined) throw unavailable('the connection was lost');
-  return { bytes, generations, epoch, nowMs: now };
+  return { bytes, generations, epoch, nowMs: Math.ceil(now) };
 }

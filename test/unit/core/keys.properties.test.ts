@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CacheGuardError } from '../../../lib/core/errors.js';
 import { argsKey, entryKey, keySegment, tagGeneration } from '../../../lib/core/keys.js';

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CacheGuardConfigError } from '../../../lib/core/errors.js';
 import type { DomainPolicyConfig, FreshnessOverrides, Policy } from '../../../lib/core/policy.js';

@@ -1,7 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { CacheGuardConfigError, describeValue } from '../../../lib/core/errors.js';
-import type { DomainPolicyConfig, FreshnessOverrides, Policy } from '../../../lib/core/policy.js';
-import { resolvePolicy } from '../../../lib/core/resolve-policy.js';
+import { expectRefusal, refusal, resolve } from './policies.js';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -9,27 +7,6 @@ const HOUR = 60 * MINUTE;
 
 const spelledOut = { freshness: 'operational', softTtl: '5s', hardTtl: '1m', stalePolicy: 'if-error' } as const;
 const probe = () => Promise.resolve(1n);
-
-/** Also for what the types forbid: a configuration may come from a file. */
-const resolve = (config: unknown, overrides?: unknown, place?: string): Policy =>
-  resolvePolicy('offers', config as DomainPolicyConfig, overrides as FreshnessOverrides, place);
-
-function refusal(run: () => unknown): CacheGuardConfigError {
-  try {
-    run();
-  } catch (error) {
-    expect(error).toBeInstanceOf(CacheGuardConfigError);
-    return error as CacheGuardConfigError;
-  }
-  throw new Error('was not refused');
-}
-
-function expectRefusal(error: CacheGuardConfigError, field: string, value: unknown, mend: RegExp | string): void {
-  expect(error).toMatchObject({ code: 'CG_INVALID_POLICY', domain: 'offers', field });
-  expect(error.message).toContain("'offers'");
-  expect(error.message).toContain(`${field} = ${describeValue(value)} is refused; `);
-  expect(error.message.split(' is refused; ')[1]).toMatch(mend);
-}
 
 describe('freshness classes', () => {
   it('reference: 10 m soft; stale until an age of 1 h, on error of 24 h; absence for 1 m', () => {
@@ -156,145 +133,6 @@ describe('stale policies', () => {
 });
 
 const experience = { freshness: 'experience' } as const;
-
-describe('contradictions and nonsense', () => {
-  it.each<[field: string, value: unknown, config: object, mend: RegExp | string]>([
-    ['softTtl', '2m', { softTtl: '2m', hardTtl: '1m' }, /at most hardTtl \('1m'\)/],
-    ['negativeTtl', '31s', { negativeTtl: '31s' }, /at most softTtl \(30s\)/],
-    ['negativeTtl', 6000, { softTtl: '5s', negativeTtl: 6000 }, /at most softTtl \(5s\)/],
-    ['probe', undefined, { stalePolicy: 'validate' }, 'probe: (key) => Promise<version>'],
-    ['softTtl', '1s', { stalePolicy: 'no-store', softTtl: '1s' }, 'leave it out'],
-    ['hardTtl', 5, { stalePolicy: 'no-store', hardTtl: 5 }, 'leave it out'],
-    ['negativeTtl', '1s', { stalePolicy: 'no-store', negativeTtl: '1s' }, 'leave it out'],
-    ['softTimeout', '2s', { softTimeout: '2s', loadTimeout: '1s' }, /at most loadTimeout \(1s\)/],
-    ['backoff.max', '1s', { backoff: { base: '2s', max: '1s' } }, 'at least 2s'],
-    ['lease.duration', '99ms', { lease: { duration: '99ms' } }, 'at least 100ms'],
-    ['softTtl', 0, { softTtl: 0 }, 'at least 1ms'],
-    ['hardTtl', '0s', { hardTtl: '0s' }, 'at least 1ms'],
-    ['softTtl', '50d', { softTtl: '50d' }, 'at most 49d'],
-    ['stalePolicy.ifError', 'soon', { stalePolicy: { ifError: 'soon' } }, 'with its unit'],
-    ['stalePolicy.while', '1m', { stalePolicy: { while: '1m' } }, 'whileRevalidate, ifError'],
-    ['jitter', 0.6, { jitter: 0.6 }, 'from 0 to 0.5'],
-    ['jitter', NaN, { jitter: NaN }, 'from 0 to 0.5'],
-    ['bulkhead.concurrency', 0, { bulkhead: { concurrency: 0 } }, 'from 1'],
-    ['bulkhead.queue', 1.5, { bulkhead: { queue: 1.5 } }, 'whole number'],
-    ['bulkhead.size', 4, { bulkhead: { size: 4 } }, 'concurrency, queue'],
-    ['lease.keys', 'hot', { lease: { keys: 'hot' } }, 'all, none'],
-    ['lease.keys', null, { lease: { keys: null } }, 'all, none'],
-    ['lease.duraton', '5s', { lease: { duraton: '5s' } }, 'keys, duration'],
-    ['backoff.min', 5, { backoff: { min: 5 } }, 'base, max'],
-    ['maxKeysInFlight', '5', { maxKeysInFlight: '5' }, 'whole number'],
-    ['compressAbove', true, { compressAbove: true }, 'whole number'],
-    ['schemaVersion', '', { schemaVersion: '' }, 'text or a number'],
-    ['schemaVersion', NaN, { schemaVersion: NaN }, 'text or a number'],
-    ['codec', 'yaml', { codec: 'yaml' }, "'json', 'binary'"],
-    ['codec', 63, { codec: { id: 63, encode() {}, decode() {} } }, '64 to 255'],
-    ['codec', { id: 64 }, { codec: { id: 64 } }, '64 to 255'],
-    ['owner', 5, { owner: 5 }, 'text'],
-    ['isAbsent', 'null', { isAbsent: 'null' }, 'function'],
-    ['probe', 5, { stalePolicy: 'validate', probe: 5 }, 'function'],
-    ['ttl', '5m', { ttl: '5m' }, 'no such field'],
-    ['softTTL', '5m', { softTTL: '5m' }, 'no such field'],
-  ])('%s = %o', (field, value, config, mend) => {
-    expectRefusal(
-      refusal(() => resolve({ ...experience, ...config })),
-      field,
-      value,
-      mend,
-    );
-  });
-
-  it.each(
-    [
-      'softTtl',
-      'hardTtl',
-      'negativeTtl',
-      'waitBudget',
-      'loadTimeout',
-      'softTimeout',
-      'hitForMiss',
-      'versionWindow',
-    ].flatMap((field) =>
-      ['5 minutes', '5', '-5s', '', null, true, -1, Infinity, [], {}].map((value) => [field, value] as const),
-    ),
-  )('no duration: %s = %j', (field, value) => {
-    expectRefusal(
-      refusal(() => resolve({ ...experience, [field]: value })),
-      field,
-      value,
-      'a number, or a string with its unit',
-    );
-  });
-
-  it.each(
-    (['lease', 'bulkhead', 'backoff'] as const).flatMap((field) =>
-      [5, null, 'x', '', true, [], ['all'], new Date(0), new Map(), () => ({})].map((value) => [field, value] as const),
-    ),
-  )('no object: %s = %o', (field, value) => {
-    expectRefusal(
-      refusal(() => resolve({ ...experience, [field]: value })),
-      field,
-      value,
-      'give an object with ',
-    );
-  });
-
-  it.each(['always', 'NEVER', '', 'toString', null, 5, true, [], ['never'], new Date(0), new Map(), () => 'never'])(
-    'stalePolicy = %o',
-    (value) => {
-      expectRefusal(
-        refusal(() => resolve({ ...experience, stalePolicy: value })),
-        'stalePolicy',
-        value,
-        'use one of never, if-error, while-revalidate, validate, no-store',
-      );
-    },
-  );
-
-  it.each(['fast', '', 'constructor', '__proto__', undefined, null, 5, ['critical'], { toString: () => 'critical' }])(
-    'freshness = %o',
-    (value) => {
-      expectRefusal(
-        refusal(() => resolve({ freshness: value })),
-        'freshness',
-        value,
-        'use one of reference, experience, operational, critical',
-      );
-    },
-  );
-
-  it.each([undefined, null, 5, 'critical', [], new Map([['freshness', 'critical']])])('policy = %o', (value) => {
-    expectRefusal(
-      refusal(() => resolve(value)),
-      'policy',
-      value,
-      'an object with a freshness class',
-    );
-  });
-
-  it('refuses a field named __proto__ as any other unknown one', () => {
-    const config: unknown = JSON.parse('{ "freshness": "experience", "__proto__": { "softTtl": "1d" } }');
-    expectRefusal(
-      refusal(() => resolve(config)),
-      '__proto__',
-      { softTtl: '1d' },
-      'no such field',
-    );
-  });
-
-  it.each(['', '__proto__', 'a:b', 'a b', '1a', '-a', 'a.b', 'a{b}', 'a\n', 'ä', '../a', 'x'.repeat(65)])(
-    'domain name %j',
-    (domain) => {
-      const error = refusal(() => resolvePolicy(domain, experience));
-      expect(error).toMatchObject({ code: 'CG_INVALID_POLICY', domain, field: 'name' });
-      expect(error.message).toContain(`'${domain}'`);
-    },
-  );
-
-  it.each(['a', 'offers', 'Offers-v2_x', 'x'.repeat(64)])('accepts the domain name %s', (domain) => {
-    expect(resolvePolicy(domain, experience).domain).toBe(domain);
-  });
-});
 
 describe('what one method overrides', () => {
   const base = { ...experience, softTtl: '30s', hardTtl: '10m', stalePolicy: 'while-revalidate' } as const;

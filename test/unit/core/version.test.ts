@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CacheGuardError } from '../../../lib/core/errors.js';
 import { checkVersion, MAX_VERSION } from '../../../lib/core/version.js';
