@@ -1,8 +1,5 @@
 export { CacheGuardModule } from './nest/cache-guard.module.js';
-export type {
-  CacheGuardModuleAsyncOptions,
-  CacheGuardOptionsFactory,
-} from './nest/cache-guard.module-definition.js';
+export type { CacheGuardModuleAsyncOptions, CacheGuardOptionsFactory } from './nest/cache-guard.module-definition.js';
 export type { AfterCommit, CacheGuardModuleOptions } from './nest/options.js';
 
 export { Cached, type CachedOptions } from './nest/cached.decorator.js';

@@ -66,14 +66,14 @@ export interface CommitReply {
 export interface ReleaseRequest {
   readonly key: EntryKey;
   readonly token: string;
-  /** Set after a failure: how long attempts that honour it stay away. */
+  /** Set exactly when the load failed: how long attempts that honour it stay away, 0 for not at all. */
   readonly backoff: { readonly baseMs: number; readonly maxMs: number } | undefined;
 }
 
 /** What a store tells every process, or the one that waits. `atMs` is store time, with its microseconds as a fraction. */
 export type Signal =
-  /** A lease that this process waits for has ended. */
-  | { readonly kind: 'released'; readonly key: EntryKey; readonly atMs: number }
+  /** A lease that this process waits for has ended. `inVain`: its load failed, or its value was refused. */
+  | { readonly kind: 'released'; readonly key: EntryKey; readonly atMs: number; readonly inVain: boolean }
   /** Every attempt on the key that was granted up to `atMs` is void. */
   | { readonly kind: 'invalidated'; readonly key: EntryKey; readonly atMs: number }
   /** A still fresh value was replaced; attempts are untouched. */

@@ -33,6 +33,7 @@ export class Flight {
   private attempt: Attempt | undefined;
   private wake: ((why: 'message' | 'insist' | 'abandoned') => void) | undefined;
   private signalledMs = -Infinity;
+  private inVain = false;
   /** Somebody wants the result though he does not wait for it. */
   private wantedAnyway: boolean;
   /** Position of the loader's call in the order of this process. */
@@ -90,6 +91,7 @@ export class Flight {
     const atMs = signal.kind === 'advanced' ? signal.value / 1000 : signal.atMs;
     if (this.phase === 'claiming' || this.phase === 'waiting') {
       this.signalledMs = Math.max(this.signalledMs, atMs);
+      this.inVain ||= signal.kind !== 'released' || signal.inVain;
       this.wakeIfSignalled();
     } else if (signal.kind !== 'released' && this.attempt && atMs > this.attempt.grantedMs) {
       this.doom();
@@ -158,7 +160,7 @@ export class Flight {
     if (this.waiters.size === 0) return;
     const asked = this.parts.sequence.next();
     const snapshot = await this.answered('read', () => this.parts.lookup.look(this.plan.call));
-    return snapshot === undefined ? this.load() : this.landSnapshot(asked, snapshot, true);
+    return snapshot === undefined ? this.load() : this.landSnapshot(asked, snapshot, this.inVain);
   }
 
   /** Woken by a message; a slow, jittered look at the lease covers a message that was lost, and a holder that died. */

@@ -2,7 +2,7 @@ import { decide } from '../core/decide.js';
 import { FLAG, type Entry } from '../core/entry.js';
 import type { FenceReason, LoadEvent } from '../core/events.js';
 import type { GenerationStamp, Generations } from '../core/generations.js';
-import type { CommitReply, CommitRequest } from '../core/store.js';
+import type { CommitReply, CommitRequest, ReleaseRequest } from '../core/store.js';
 import type { Inheritance } from '../core/composition.js';
 import { loadTimeoutError } from './call.js';
 import type { EngineParts } from './engine-parts.js';
@@ -56,7 +56,7 @@ export class Landing {
 
   /** Leaves the key to others. */
   async giveUp(): Promise<void> {
-    await this.release(false);
+    await this.release(undefined);
   }
 
   async conclude(
@@ -77,7 +77,7 @@ export class Landing {
       case 'aborted':
         this.emitLoad('aborted', result.ms);
         seal();
-        await this.release(false);
+        await this.release(undefined);
         return () => AGAIN;
     }
   }
@@ -168,7 +168,9 @@ export class Landing {
   private failed(error: unknown, outcome: 'failed' | 'timeout', loadMs: number, seal: () => void): Verdict {
     this.emitLoad(outcome, loadMs);
     seal();
-    void this.release(this.plan.call.policy.staleAllowed);
+    const { staleAllowed, backoffBaseMs, backoffMaxMs } = this.plan.call.policy;
+    // Without a permitted old value every reader needs an answer now: nobody is kept away from the source.
+    void this.release(staleAllowed ? { baseMs: backoffBaseMs, maxMs: backoffMaxMs } : { baseMs: 0, maxMs: 0 });
     return () => ({ kind: 'failed', error });
   }
 
@@ -265,11 +267,10 @@ export class Landing {
       );
   }
 
-  private async release(backOff: boolean): Promise<void> {
+  private async release(backoff: ReleaseRequest['backoff']): Promise<void> {
     const { attempt, parts, plan } = this;
     if (!attempt) return;
     const { policy, key } = plan.call;
-    const backoff = backOff ? { baseMs: policy.backoffBaseMs, maxMs: policy.backoffMaxMs } : undefined;
     try {
       await parts.store.release({ key, token: attempt.token, backoff });
     } catch (error) {

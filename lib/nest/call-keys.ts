@@ -9,7 +9,11 @@ export function keyOf(call: GuardedCall, domain: string, key: KeyFunction | unde
 }
 
 /** The tags of a call, unchecked: the engine refuses what is unusable. */
-export function tagsOf(call: GuardedCall, domain: string, tags: TagsFunction | undefined): readonly string[] | undefined {
+export function tagsOf(
+  call: GuardedCall,
+  domain: string,
+  tags: TagsFunction | undefined,
+): readonly string[] | undefined {
   return tags ? (listOf(call, domain, 'tags', tags) as readonly string[]) : undefined;
 }
 
@@ -37,7 +41,12 @@ export function hasPartition({ engine }: GuardedCall, domain: string): boolean {
 /** @throws CacheGuardError (`CG_UNUSABLE_KEY`) */
 export function requirePartition(call: GuardedCall, domain: string): void {
   if (!hasPartition(call, domain)) {
-    throw unusable(call, domain, `domain '${domain}' is partitioned, but its partition function gave nothing`, undefined);
+    throw unusable(
+      call,
+      domain,
+      `domain '${domain}' is partitioned, but its partition function gave nothing`,
+      undefined,
+    );
   }
 }
 
@@ -89,9 +98,9 @@ function refusing<T>(call: GuardedCall, domain: string, make: AnyMethod | undefi
 }
 
 function unusable(call: GuardedCall, domain: string, what: string, cause: unknown): CacheGuardError {
-  return new CacheGuardError(
-    'CG_UNUSABLE_KEY',
-    `The call of ${call.method} has no usable key: ${what}.`,
-    { domain, method: call.method, cause },
-  );
+  return new CacheGuardError('CG_UNUSABLE_KEY', `The call of ${call.method} has no usable key: ${what}.`, {
+    domain,
+    method: call.method,
+    cause,
+  });
 }

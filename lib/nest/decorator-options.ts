@@ -6,7 +6,12 @@ import { invalidDecoration, placeOf } from './method-wrapper.js';
  *
  * @throws CacheGuardConfigError (`CG_INVALID_DECORATION`)
  */
-export function checkOptions(decorator: string, prototype: object, propertyKey: string | symbol, options: object): void {
+export function checkOptions(
+  decorator: string,
+  prototype: object,
+  propertyKey: string | symbol,
+  options: object,
+): void {
   const place = placeOf(prototype, propertyKey);
   const given = options as Readonly<Record<string, unknown>>;
   const refuse = (field: string, mend: string): never => {
@@ -14,7 +19,8 @@ export function checkOptions(decorator: string, prototype: object, propertyKey: 
   };
   if (typeof given['domain'] !== 'string') refuse('domain', 'name the domain whose policy applies');
   for (const field of ['key', 'keys', 'tags']) {
-    if (given[field] !== undefined && typeof given[field] !== 'function') refuse(field, 'give a function of the arguments');
+    if (given[field] !== undefined && typeof given[field] !== 'function')
+      refuse(field, 'give a function of the arguments');
   }
   const { name } = given;
   if (name !== undefined && (typeof name !== 'string' || name === '')) refuse('name', 'give a text');

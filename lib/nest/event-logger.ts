@@ -55,7 +55,10 @@ export class CacheGuardEventLogger {
         );
       case 'overload':
         this.logger.debug(`Key ${event.key}: refused by the ${event.bound} bound`);
-        return this.limited('overload', `Domain '${event.domain}': too many loads, the ${event.bound} bound refuses more.`);
+        return this.limited(
+          'overload',
+          `Domain '${event.domain}': too many loads, the ${event.bound} bound refuses more.`,
+        );
       default:
     }
   }
@@ -82,7 +85,10 @@ export class CacheGuardEventLogger {
   private uncacheable({ domain, origin, reason, detail }: UncacheableEvent): void {
     const text = REASONS[reason];
     if (text === undefined) return;
-    this.once(`${reason} ${origin}`, `Domain '${domain}': what ${origin} returns is not cached, because ${text} (${detail}).`);
+    this.once(
+      `${reason} ${origin}`,
+      `Domain '${domain}': what ${origin} returns is not cached, because ${text} (${detail}).`,
+    );
   }
 
   private once(id: string, message: string): void {

@@ -48,7 +48,6 @@ export function addDefinition(method: AnyMethod, definition: GuardedDefinition):
   Reflect.defineMetadata(GUARDED, [...definitionsOf(method), definition], method);
 }
 
-
 /** The space in which a `@Cached` method keeps its keys; `undefined`: the domain's own. */
 export function spaceOf(definition: CachedDefinition, method: string): string | undefined {
   return definition.name ?? (definition.key ? undefined : method);

@@ -31,7 +31,11 @@ export function guardMethod(
   const decorator = decoratorName(definition);
   const place = placeOf(prototype, propertyKey);
   if (typeof prototype === 'function') {
-    throw invalidDecoration(decorator, `${prototype.name}.${String(propertyKey)}`, 'static methods have no engine; decorate an instance method');
+    throw invalidDecoration(
+      decorator,
+      `${prototype.name}.${String(propertyKey)}`,
+      'static methods have no engine; decorate an instance method',
+    );
   }
   const original: unknown = descriptor?.value;
   if (!descriptor || typeof original !== 'function') {
@@ -76,7 +80,11 @@ function decoratorName({ kind }: GuardedDefinition): string {
 
 /** One method has one cached value, and it either reads it or writes it. */
 function mayStack(one: GuardedDefinition, other: GuardedDefinition): boolean {
-  return one.kind === 'invalidates' || other.kind === 'invalidates' || (one.kind === 'refreshes' && other.kind === 'refreshes');
+  return (
+    one.kind === 'invalidates' ||
+    other.kind === 'invalidates' ||
+    (one.kind === 'refreshes' && other.kind === 'refreshes')
+  );
 }
 
 export function invalidDecoration(decorator: string, place: string, mend: string): CacheGuardConfigError {

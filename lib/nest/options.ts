@@ -36,9 +36,7 @@ export interface CacheGuardModuleOptions {
 
 /** How to reach Redis. */
 export type RedisConnection =
-  | { readonly client: Redis | Cluster }
-  | { readonly url: string }
-  | { readonly options: RedisOptions };
+  { readonly client: Redis | Cluster } | { readonly url: string } | { readonly options: RedisOptions };
 
 /** The options with defaults applied. */
 export interface Settings {
@@ -90,7 +88,11 @@ export function readOptions(given: CacheGuardModuleOptions): Settings {
   }
   const { namespace, domains = {}, afterCommit, enabled = true } = given;
   if (typeof namespace !== 'string' || !NAMESPACE.test(namespace)) {
-    refuse('namespace', namespace, 'give 1 to 64 letters, digits, _, . and -, the same in all processes of the application');
+    refuse(
+      'namespace',
+      namespace,
+      'give 1 to 64 letters, digits, _, . and -, the same in all processes of the application',
+    );
   }
   if (!isObject(domains)) refuse('domains', domains, 'give an object from domain names to policies');
   if (afterCommit !== undefined && typeof afterCommit !== 'function') {
@@ -137,7 +139,11 @@ function readCommandTimeout(given: unknown): number {
   if (given === undefined) return 1_000;
   const ms = parseDuration(given);
   if (ms === undefined || ms < 1) {
-    refuse('commandTimeout', given, "give milliseconds as a number, or a string with its unit such as '250ms' or '1s', at least 1ms");
+    refuse(
+      'commandTimeout',
+      given,
+      "give milliseconds as a number, or a string with its unit such as '250ms' or '1s', at least 1ms",
+    );
   }
   return ms;
 }

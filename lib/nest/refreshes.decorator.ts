@@ -62,7 +62,19 @@ async function write(call: GuardedCall, definition: RefreshesDefinition): Promis
     return result;
   }
   let written: { readonly value: unknown } | undefined;
-  const target = { domain, key, name, tags, origin: call.method, softTtl, hardTtl, stalePolicy, revive, plain, aliasing };
+  const target = {
+    domain,
+    key,
+    name,
+    tags,
+    origin: call.method,
+    softTtl,
+    hardTtl,
+    stalePolicy,
+    revive,
+    plain,
+    aliasing,
+  };
   try {
     return await guard.writeThrough(target, async () => {
       written = { value: await call.proceed() };

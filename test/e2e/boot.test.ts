@@ -1,4 +1,13 @@
-import { Controller, Get, Injectable, Module, Scope, UseGuards, type CanActivate, type ModuleMetadata } from '@nestjs/common';
+import {
+  Controller,
+  Get,
+  Injectable,
+  Module,
+  Scope,
+  UseGuards,
+  type CanActivate,
+  type ModuleMetadata,
+} from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import {
   Cached,
@@ -38,7 +47,10 @@ describe('the options', () => {
     ['a hook that is none', { afterCommit: true }, 'afterCommit', /\(action\) => boolean/],
     ['a switch that is none', { enabled: 'no' }, 'enabled', /true or false/],
   ])('refuse %s', async (_, more, field, message) => {
-    for (const imported of [root(more), CacheGuardModule.forRootAsync({ useFactory: () => ({ namespace: 'a', ...more }) })]) {
+    for (const imported of [
+      root(more),
+      CacheGuardModule.forRootAsync({ useFactory: () => ({ namespace: 'a', ...more }) }),
+    ]) {
       const error = await bootFailure({ imports: [imported] });
       expect(error).toMatchObject({ code: 'CG_INVALID_OPTIONS', field });
       expect(error.message).toMatch(message);
@@ -181,7 +193,12 @@ describe('guarded methods', () => {
     ['a provider', { providers: [Unknown] }, 'CG_UNKNOWN_DOMAIN', 'Unknown.get'],
     ['a request-scoped provider', { providers: [UnknownPerRequest] }, 'CG_UNKNOWN_DOMAIN', 'UnknownPerRequest.get'],
     ['a value', { providers: [{ provide: 'x', useValue: new Unknown() }] }, 'CG_UNKNOWN_DOMAIN', 'Unknown.get'],
-    ['a factory', { providers: [{ provide: 'x', useFactory: () => new Unknown() }] }, 'CG_UNKNOWN_DOMAIN', 'Unknown.get'],
+    [
+      'a factory',
+      { providers: [{ provide: 'x', useFactory: () => new Unknown() }] },
+      'CG_UNKNOWN_DOMAIN',
+      'Unknown.get',
+    ],
     ['a controller', { controllers: [UnknownController] }, 'CG_UNKNOWN_DOMAIN', 'UnknownController.get'],
     ['a guard', { controllers: [GuardedController] }, 'CG_UNKNOWN_DOMAIN', 'UnknownGuard.get'],
     ['a write', { providers: [UnknownWrite] }, 'CG_UNKNOWN_DOMAIN', 'UnknownWrite.set'],

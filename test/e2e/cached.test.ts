@@ -102,7 +102,14 @@ describe('@Cached', () => {
     class Offers {
       loads = 0;
 
-      @Cached({ domain: 'offers', key: () => 'all', tags: () => ['list'], softTtl: '5s', hardTtl: '9s', stalePolicy: 'never' })
+      @Cached({
+        domain: 'offers',
+        key: () => 'all',
+        tags: () => ['list'],
+        softTtl: '5s',
+        hardTtl: '9s',
+        stalePolicy: 'never',
+      })
       async all(): Promise<number> {
         return ++this.loads;
       }

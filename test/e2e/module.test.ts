@@ -87,7 +87,12 @@ describe('CacheGuardModule', () => {
     class CardsModule {}
 
     const { guard } = await startApp({ imports: [CatalogModule, CacheGuardModule.forRoot(options()), CardsModule] });
-    expect(guard.policies().map(({ domain }) => domain).sort()).toEqual(['cards', 'catalog', 'offers']);
+    expect(
+      guard
+        .policies()
+        .map(({ domain }) => domain)
+        .sort(),
+    ).toEqual(['cards', 'catalog', 'offers']);
   });
 
   it('registers a feature once, however often it is imported', async () => {
@@ -100,7 +105,12 @@ describe('CacheGuardModule', () => {
     class SearchModule {}
 
     const { guard } = await startApp({ imports: [CacheGuardModule.forRoot(options()), SearchModule] });
-    expect(guard.policies().map(({ domain }) => domain).sort()).toEqual(['catalog', 'offers']);
+    expect(
+      guard
+        .policies()
+        .map(({ domain }) => domain)
+        .sort(),
+    ).toEqual(['catalog', 'offers']);
   });
 
   it('serves modules that are loaded lazily, with their own policies', async () => {

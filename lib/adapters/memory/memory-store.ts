@@ -120,7 +120,7 @@ export class MemoryStore implements Store {
     if (!lease?.isRegistered(token)) return;
     lease.consume(token);
     if (backoff) lease.failed(backoff, nowMs);
-    this.wake(key, lease);
+    this.wake(key, lease, backoff !== undefined);
     this.keep(key, lease, nowMs);
   }
 
@@ -210,7 +210,7 @@ export class MemoryStore implements Store {
     if (outcome === 'committed') this.write(request, kept?.bytes, lease, nowMs);
     lease.consume(token);
     lease.remember(token, outcome, nowMs);
-    this.wake(key, lease);
+    this.wake(key, lease, outcome !== 'committed');
     this.keep(key, lease, nowMs);
     return outcome;
   }
@@ -246,10 +246,10 @@ export class MemoryStore implements Store {
     else this.leases.set(key, lease);
   }
 
-  private wake(key: EntryKey, lease: Lease): void {
+  private wake(key: EntryKey, lease: Lease, inVain: boolean): void {
     if (!lease.waiting) return;
     lease.waiting = false;
-    this.emit({ kind: 'released', key, atMs: this.tickMs() });
+    this.emit({ kind: 'released', key, atMs: this.tickMs(), inVain });
   }
 
   /** Listeners hear of it before the caller does, but never from within its call. */

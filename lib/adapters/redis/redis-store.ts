@@ -181,6 +181,7 @@ export class RedisStore implements Store {
   }
 
   async sweep(domain: string, doomed: (bytes: Buffer) => boolean): Promise<number> {
+    if (this.closed) throw unavailable('the store is closed');
     let swept = 0;
     for (const link of this.topology.masters()) {
       swept += await sweepNode(link.client, this.keyspace.entriesOf(domain), doomed, (work) =>

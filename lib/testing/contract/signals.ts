@@ -13,17 +13,23 @@ async function waiting(s: Scenario): Promise<{ holder: Granted; refusedAt: numbe
   return { holder, refusedAt: refusal.nowMs, ear };
 }
 
-const ENDINGS: readonly { readonly name: string; readonly end: (s: Scenario, holder: Granted) => Promise<unknown> }[] =
+const ENDINGS: readonly {
+  readonly name: string;
+  readonly inVain: boolean;
+  readonly end: (s: Scenario, holder: Granted) => Promise<unknown>;
+}[] =
   [
-    { name: 'a fill', end: (s, holder) => s.commit(holder, s.entry(holder)) },
-    { name: 'a clear', end: (s, holder) => s.commit(holder, NOTHING, { kind: 'clear' }) },
-    { name: 'a release', end: (s, { key, token }) => s.store.release({ key, token, backoff: undefined }) },
+    { name: 'a fill', inVain: false, end: (s, holder) => s.commit(holder, s.entry(holder)) },
+    { name: 'a clear', inVain: false, end: (s, holder) => s.commit(holder, NOTHING, { kind: 'clear' }) },
+    { name: 'a release', inVain: false, end: (s, { key, token }) => s.store.release({ key, token, backoff: undefined }) },
     {
       name: 'a failure',
+      inVain: true,
       end: (s, { key, token }) => s.store.release({ key, token, backoff: { baseMs: s.unit, maxMs: s.unit } }),
     },
     {
       name: 'a commit that is superseded',
+      inVain: true,
       end: (s, holder) => s.commit(holder, s.entry(holder), { kind: 'extend', seenId: 'ffffffffffffffff' }),
     },
   ];
@@ -44,14 +50,16 @@ const REPLACED: readonly {
 
 export const signalCases: readonly ContractCase[] = [
   ...ENDINGS.map(
-    ({ name, end }) =>
+    ({ name, inVain, end }) =>
       ({
         name: `signals: a process that was refused hears of the release, after ${name}`,
         async run(harness) {
           const s = await Scenario.on(harness);
           const { holder, refusedAt, ear } = await waiting(s);
           await end(s, holder);
-          assert.ok((await ear.hears('released', s.key)).atMs > refusedAt);
+          const heard = await ear.hears('released', s.key);
+          assert.ok(heard.atMs > refusedAt);
+          assert.equal(heard.inVain, inVain);
         },
       }) satisfies ContractCase,
   ),

@@ -82,7 +82,7 @@ function rank(decision: Decision): number {
       return 1;
     case 'load':
       return decision.fallbackUntilMs === undefined ? 3 : 2;
-    case 'pass':
+    default:
       return 3;
   }
 }

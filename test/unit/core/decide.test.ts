@@ -215,6 +215,13 @@ const TABLE: [string, Found, number, string[]][] = [
   ['a hit-for-miss mark of another epoch', view(pass, none, false), S, all('load:absent')],
 ];
 
+const until = (policy: keyof typeof READERS, found: Found, ageMs: number) => {
+  const decision = decide(found, READERS[policy], BEGAN + ageMs);
+  return decision.kind === 'load' && decision.fallbackUntilMs !== undefined
+    ? decision.fallbackUntilMs - BEGAN
+    : undefined;
+};
+
 describe('decide', () => {
   const rows = TABLE.flatMap(([found, what, ageMs, outcomes]) =>
     Object.entries(READERS).map(
@@ -247,12 +254,6 @@ describe('decide', () => {
   });
 
   it('says until when the old value may stand in', () => {
-    const until = (policy: keyof typeof READERS, found: Found, ageMs: number) => {
-      const decision = decide(found, READERS[policy], BEGAN + ageMs);
-      return decision.kind === 'load' && decision.fallbackUntilMs !== undefined
-        ? decision.fallbackUntilMs - BEGAN
-        : undefined;
-    };
     expect(until('if-error', view(), 40 * S)).toBe(600 * S);
     expect(until('windows', view(), 100 * S)).toBe(330 * S);
     expect(until('windows', view({}, expiredAt(5 * S)), 100 * S)).toBe(305 * S);

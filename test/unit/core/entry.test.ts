@@ -74,6 +74,19 @@ const entry: fc.Arbitrary<Entry> = fc
     flags: (made.flags & ~FLAG.versioned) | (made.version === undefined ? 0 : FLAG.versioned),
   }));
 
+const roundTrip = (change: Partial<Entry>) => decodeEntry(encodeEntry({ ...sample, ...change }));
+
+const versionBytes = (version: bigint) => encodeEntry({ ...sample, version }).subarray(34, 42);
+
+const stamps = (count: number, length = 10) =>
+  Array.from({ length: count }, (_, i) => ({ name: `t:${i}`.padEnd(length, 'x'), value: i }));
+
+function flipped(bytes: Buffer, bit: number): Buffer {
+  const copy = Buffer.from(bytes);
+  copy[bit >> 3]! ^= 1 << (bit & 7);
+  return copy;
+}
+
 describe('an entry', () => {
   it('comes back as it was written', () => {
     expect(decodeEntry(encodeEntry(sample))).toEqual({ ...sample, flags: FLAG.plain | FLAG.versioned });
@@ -85,12 +98,11 @@ describe('an entry', () => {
   });
 
   it('tells no etag from an empty one, and no version from version 0', () => {
-    const back = (change: Partial<Entry>) => decodeEntry(encodeEntry({ ...sample, ...change }));
-    expect(back({ etag: undefined })?.etag).toBeUndefined();
-    expect(back({ etag: '' })?.etag).toBe('');
-    expect(back({ version: undefined })?.version).toBeUndefined();
-    expect(back({ version: 0n })?.version).toBe(0n);
-    expect(back({ version: undefined, flags: FLAG.versioned })?.version).toBeUndefined();
+    expect(roundTrip({ etag: undefined })?.etag).toBeUndefined();
+    expect(roundTrip({ etag: '' })?.etag).toBe('');
+    expect(roundTrip({ version: undefined })?.version).toBeUndefined();
+    expect(roundTrip({ version: 0n })?.version).toBe(0n);
+    expect(roundTrip({ version: undefined, flags: FLAG.versioned })?.version).toBeUndefined();
   });
 
   it('rounds the load time up and caps what does not fit', () => {
@@ -109,19 +121,15 @@ describe('an entry', () => {
   });
 
   it('orders versions by their bytes', () => {
-    const at = (version: bigint) => encodeEntry({ ...sample, version }).subarray(34, 42);
     fc.assert(
       fc.property(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), (a, b) => {
-        expect(Buffer.compare(at(a), at(b))).toBe(a < b ? -1 : a > b ? 1 : 0);
+        expect(Buffer.compare(versionBytes(a), versionBytes(b))).toBe(a < b ? -1 : a > b ? 1 : 0);
       }),
     );
   });
 });
 
 describe('limits', () => {
-  const stamps = (count: number, length = 10) =>
-    Array.from({ length: count }, (_, i) => ({ name: `t:${i}`.padEnd(length, 'x'), value: i }));
-
   it('hold at their edge', () => {
     const largest = { ...sample, stamps: stamps(MAX_STAMPS, 512), etag: 'e'.repeat(512), provenance: 'p'.repeat(512) };
     expect(decodeEntry(encodeEntry(largest))).toMatchObject({ stamps: largest.stamps, etag: largest.etag });
@@ -146,12 +154,6 @@ describe('limits', () => {
 
 describe('bytes that are no entry', () => {
   const valid = encodeEntry(sample);
-
-  function flipped(bytes: Buffer, bit: number): Buffer {
-    const copy = Buffer.from(bytes);
-    copy[bit >> 3]! ^= 1 << (bit & 7);
-    return copy;
-  }
 
   it('are any flip of a bit behind the header or in its checksum, length, magic and format', () => {
     for (let bit = 0; bit < valid.length * 8; bit++) {

@@ -11,6 +11,10 @@ import {
   isCacheGuardError,
 } from '../../../lib/core/errors.js';
 
+const fail = (): never => {
+  throw new Error('hostile');
+};
+
 describe('CacheGuardError', () => {
   const error = new CacheGuardError('CG_LOAD_TIMEOUT', 'too slow', {
     domain: 'offers',
@@ -85,7 +89,7 @@ describe('describeValue', () => {
     [null, 'null'],
     [undefined, 'undefined'],
     [Symbol('x'), 'Symbol(x)'],
-    [function load() {}, 'function load'],
+    [parseInt, 'function parseInt'],
     [(() => () => {})(), 'function (anonymous)'],
     [{ a: [1, 'b'] }, '{"a":[1,"b"]}'],
   ])('shows %o as %s', (value, text) => {
@@ -102,11 +106,12 @@ describe('describeValue', () => {
     cycle.self = cycle;
     const { proxy, revoke } = Proxy.revocable({}, {});
     revoke();
-    const fail = (): never => {
-      throw new Error('hostile');
-    };
     const hostile = [
-      ...[cycle, proxy, { big: 1n }, { toJSON: fail }, new Proxy(() => {}, { get: fail })],
+      cycle,
+      proxy,
+      { big: 1n },
+      { toJSON: fail },
+      new Proxy(() => {}, { get: fail }),
       {
         toJSON: fail,
         get [Symbol.toStringTag]() {

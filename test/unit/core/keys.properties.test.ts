@@ -87,6 +87,16 @@ function reversed(value: unknown): unknown {
   return value;
 }
 
+const keyOf = ({
+  key,
+  ...rest
+}: {
+  domain: string;
+  key: unknown;
+  name?: string | undefined;
+  partition?: string | undefined;
+}) => entryKey({ ...rest, segment: keySegment(key) });
+
 describe('derived keys', () => {
   it('are equal exactly for equal arguments, among confusable ones', () => {
     let same = 0;
@@ -175,15 +185,6 @@ describe('every key', () => {
       partition: part,
       key: fc.oneof(tinyText, tiny).filter((key) => key !== '' && key !== null && key !== undefined && key === key),
     });
-    const keyOf = ({
-      key,
-      ...rest
-    }: {
-      domain: string;
-      key: unknown;
-      name?: string | undefined;
-      partition?: string | undefined;
-    }) => entryKey({ ...rest, segment: keySegment(key) });
     fc.assert(
       fc.property(parts, parts, (a, b) => {
         expect(keyOf(a) === keyOf(b)).toBe(isDeepStrictEqual(a, b));

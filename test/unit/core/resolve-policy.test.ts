@@ -132,6 +132,10 @@ describe('stale policies', () => {
   });
 });
 
+const partition = () => 'tenant';
+
+const http = (status: number) => Object.assign(new Error('http'), { getStatus: () => status });
+
 const experience = { freshness: 'experience' } as const;
 
 describe('what one method overrides', () => {
@@ -184,28 +188,71 @@ describe('what one method overrides', () => {
 describe('defaults', () => {
   it('are those of the documentation', () => {
     expect(resolve(experience)).toMatchObject({
-      ...{ jitter: 0.1, loadTimeoutMs: 10_000, softTimeoutMs: 500, leaseMs: 2_000, waitBudgetMs: 22_000 },
-      ...{ backoffBaseMs: 1_000, backoffMaxMs: 30_000, exclusive: true, concurrency: 16, queue: 1_000 },
-      ...{ maxKeysInFlight: 10_000, hitForMissMs: 5_000, codec: 'json', compressAbove: 16_384, schema: '1' },
-      ...{ versionWindowMs: HOUR, probe: undefined, partition: undefined, owner: undefined, because: undefined },
+      jitter: 0.1,
+      loadTimeoutMs: 10_000,
+      softTimeoutMs: 500,
+      leaseMs: 2_000,
+      waitBudgetMs: 22_000,
+      backoffBaseMs: 1_000,
+      backoffMaxMs: 30_000,
+      exclusive: true,
+      concurrency: 16,
+      queue: 1_000,
+      maxKeysInFlight: 10_000,
+      hitForMissMs: 5_000,
+      codec: 'json',
+      compressAbove: 16_384,
+      schema: '1',
+      versionWindowMs: HOUR,
+      probe: undefined,
+      partition: undefined,
+      owner: undefined,
+      because: undefined,
     });
   });
 
   it('give way to what is set', () => {
     const codec = { id: 64, name: 'own', encode: () => Buffer.alloc(0), decode: () => 0 };
-    const partition = () => 'tenant';
     expect(
       resolve({
         ...experience,
-        ...{ jitter: 0.5, loadTimeout: '100ms', lease: { keys: 'none', duration: '1s' }, compressAbove: false, codec },
-        ...{ backoff: { base: '40s' }, bulkhead: { concurrency: 1, queue: 0 }, maxKeysInFlight: 1, schemaVersion: 2 },
-        ...{ versionWindow: 0, hitForMiss: 1, partition, probe, owner: 'team', because: 'reasons' },
+        jitter: 0.5,
+        loadTimeout: '100ms',
+        lease: { keys: 'none', duration: '1s' },
+        compressAbove: false,
+        codec,
+        backoff: { base: '40s' },
+        bulkhead: { concurrency: 1, queue: 0 },
+        maxKeysInFlight: 1,
+        schemaVersion: 2,
+        versionWindow: 0,
+        hitForMiss: 1,
+        partition,
+        probe,
+        owner: 'team',
+        because: 'reasons',
       }),
     ).toMatchObject({
-      ...{ jitter: 0.5, loadTimeoutMs: 100, softTimeoutMs: 100, leaseMs: 1_000, waitBudgetMs: 1_200, exclusive: false },
-      ...{ compressAbove: Infinity, codec, backoffBaseMs: 40_000, backoffMaxMs: 40_000, concurrency: 1, queue: 0 },
-      ...{ maxKeysInFlight: 1, schema: '2', versionWindowMs: 0, hitForMissMs: 1, partition, probe },
-      ...{ owner: 'team', because: 'reasons' },
+      jitter: 0.5,
+      loadTimeoutMs: 100,
+      softTimeoutMs: 100,
+      leaseMs: 1_000,
+      waitBudgetMs: 1_200,
+      exclusive: false,
+      compressAbove: Infinity,
+      codec,
+      backoffBaseMs: 40_000,
+      backoffMaxMs: 40_000,
+      concurrency: 1,
+      queue: 0,
+      maxKeysInFlight: 1,
+      schema: '2',
+      versionWindowMs: 0,
+      hitForMissMs: 1,
+      partition,
+      probe,
+      owner: 'team',
+      because: 'reasons',
     });
   });
 
@@ -220,7 +267,6 @@ describe('defaults', () => {
       false,
     ]);
     expect(isAbsent({ error: undefined })).toBe(false);
-    const http = (status: number) => Object.assign(new Error('http'), { getStatus: () => status });
     expect([http(404), http(499), http(500), http(503)].map(isFailure)).toEqual([false, false, true, true]);
     expect([new Error('x'), 'x', null, undefined, { getStatus: 404 }].map(isFailure)).toEqual([
       true,

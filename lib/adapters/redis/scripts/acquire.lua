@@ -12,7 +12,7 @@ if mine and tonumber(mine) > now then return {'granted', int(now)} end
 
 if ARGV[2] ~= '*' then
   local head = header(KEYS[1])
-  if head and string.sub(head, 5, 12) ~= ARGV[2] then return {'changed', int(now), redis.call('GET', KEYS[1])} end
+  if head and string.sub(head, 5, 12) ~= ARGV[2] and uint48(head, 25) * 1000 > now then return {'changed', int(now), redis.call('GET', KEYS[1])} end
 end
 
 local lease = redis.call('HMGET', KEYS[2], 'h', 'x', 'b')

@@ -11,7 +11,7 @@ if now > tonumber(ARGV[10]) * 1000 then return {'late', int(now)} end
 
 local function finish(outcome)
   consume(KEYS[2], token)
-  wake(KEYS[2], now, ARGV[7], key)
+  wake(KEYS[2], now, ARGV[7], key, outcome == 'committed' and '0' or '1')
   redis.call('HSET', KEYS[2], 'r:' .. token, outcome)
   keep(KEYS[2], 10000)
   return {outcome, int(now)}
@@ -35,7 +35,7 @@ local hard_ms = tonumber(ARGV[4])
 local left_ms = hard_ms - math.floor(now / 1000)
 if bytes ~= '' and left_ms > 0 then
   redis.call('SET', KEYS[1], bytes, 'PX', int(left_ms))
-elseif kind ~= 'fill' then
+else
   redis.call('DEL', KEYS[1])
 end
 if versioned then
@@ -46,7 +46,7 @@ redis.call('HDEL', KEYS[2], 'n', 'b')
 if kind == 'put' then
   void_all(KEYS[2])
   redis.call('PUBLISH', ARGV[8], 'i|' .. int(now) .. '|' .. key)
-elseif holds_value(old) and not flag(old, 32) and uint48(old, 19) * 1000 > now then
+elseif holds_value(old) and not flag(old, 32) and uint48(old, 19) * 1000 > now and string.sub(old, 5, 12) ~= string.sub(bytes, 5, 12) then
   redis.call('PUBLISH', ARGV[8], 'r|' .. key)
 end
 return finish('committed')
