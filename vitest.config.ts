@@ -9,9 +9,9 @@ const FLEET_SETUP = path('./test/support/global-fleet.ts');
 /**
  * One vitest project per kind of test.
  *
- * `unit`, `contract`, `redis` and `e2e` share module instances between their files (no isolation): a Nest test file then
- * costs milliseconds instead of most of a second. `fleet` and `compat` spawn processes, so they come afterwards, one file
- * at a time.
+ * `unit`, `contract`, `redis`, `promises` and `e2e` share module instances between their files (no isolation): a Nest test
+ * file then costs milliseconds instead of most of a second. `fleet` and `compat` spawn processes, so they come afterwards,
+ * one file at a time.
  */
 export default defineConfig({
   resolve: {
@@ -48,6 +48,16 @@ export default defineConfig({
         test: {
           name: 'redis',
           include: ['test/redis/**/*.test.ts'],
+          globalSetup: [REDIS_SETUP],
+          isolate: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'promises',
+          include: ['test/promises/**/*.test.ts'],
           globalSetup: [REDIS_SETUP],
           isolate: false,
           sequence: { groupOrder: 1 },

@@ -72,8 +72,8 @@ export interface ReleaseRequest {
 
 /** What a store tells every process, or the one that waits. `atMs` is store time, with its microseconds as a fraction. */
 export type Signal =
-  /** A lease that this process waits for has ended. `inVain`: its load failed, or its value was refused. */
-  | { readonly kind: 'released'; readonly key: EntryKey; readonly atMs: number; readonly inVain: boolean }
+  /** A lease that this process waits for has ended. `loaded`: its load came to an end, well or not; else it was given up. */
+  | { readonly kind: 'released'; readonly key: EntryKey; readonly atMs: number; readonly loaded: boolean }
   /** Every attempt on the key that was granted up to `atMs` is void. */
   | { readonly kind: 'invalidated'; readonly key: EntryKey; readonly atMs: number }
   /** A still fresh value was replaced; attempts are untouched. */

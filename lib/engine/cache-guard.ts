@@ -3,10 +3,10 @@ import type { Clock } from '../core/clock.js';
 import type { CodecSet } from '../core/codec.js';
 import { decide } from '../core/decide.js';
 import { decodeEntry, FLAG } from '../core/entry.js';
-import { CacheGuardError, describeValue } from '../core/errors.js';
+import { CacheGuardError } from '../core/errors.js';
 import type { CacheGuardListener, InvalidationMode } from '../core/events.js';
 import type { Ids } from '../core/ids.js';
-import { domainGeneration, entryKey, keySegment, tagGeneration, type EntryKey, type KeyPart } from '../core/keys.js';
+import { domainGeneration, tagGeneration, type KeyPart } from '../core/keys.js';
 import type { Policy } from '../core/policy.js';
 import type { Store } from '../core/store.js';
 import type {
@@ -23,15 +23,15 @@ import type {
 } from '../core/targets.js';
 import { plainThrown, type ThrownCodec } from '../core/thrown.js';
 import { Bulkheads } from './bulkhead.js';
-import type { GuardedCall } from './call.js';
-import { Domains } from './domains.js';
+import { CallMaker, type Loader } from './call-maker.js';
+import type { Domains } from './domains.js';
 import { Sequence, type EngineParts } from './engine-parts.js';
 import { EntryMaker } from './entry-maker.js';
 import { EventHub } from './event-hub.js';
 import { explainFound } from './explain.js';
 import { Flights } from './flights.js';
 import { LeaseKeeper } from './lease-keeper.js';
-import { collectServed, currentFrame, LoadDirectives } from './load-frames.js';
+import { collectServed, currentFrame, LoadDirectives, NEVER_ABORTED } from './load-frames.js';
 import { LoneLoads } from './lone-loads.js';
 import { Lookup } from './lookup.js';
 import { Probes } from './probes.js';
@@ -55,12 +55,11 @@ export interface CacheGuardParts {
   readonly thrown?: ThrownCodec;
 }
 
-type Loader<T> = (context: LoadContext<T>) => Promise<T>;
-
 /** The guard by hand: what the decorators do, for code that has no method to decorate. */
 export class CacheGuard {
   private readonly parts: EngineParts;
   private readonly domains: Domains;
+  private readonly calls: CallMaker;
   private readonly flights: Flights;
   private readonly probes: Probes;
   private readonly alone: LoneLoads;
@@ -85,6 +84,7 @@ export class CacheGuard {
       sequence: new Sequence(),
       quiet: new LRUCache({ max: QUIET_KEYS, ttlResolution: 0, perf: { now: () => clock.monotonic() } }),
     };
+    this.calls = new CallMaker(domains, hub);
     this.flights = new Flights(this.parts);
     this.probes = new Probes(this.parts);
     this.alone = new LoneLoads(this.parts);
@@ -125,7 +125,7 @@ export class CacheGuard {
    * CacheGuardOverloadError (`CG_OVERLOADED`); CacheGuardError (`CG_UNKNOWN_DOMAIN`, `CG_UNUSABLE_KEY`)
    */
   async getOrLoad<T>(target: ReadTarget<T>, load: Loader<T>): Promise<T> {
-    const call = this.call(target, load);
+    const call = this.calls.call(target, load);
     if (!call || this.closing) return this.uncached(target, load);
     const frame = currentFrame();
     // A load that reads what it makes would wait for itself.
@@ -135,7 +135,7 @@ export class CacheGuard {
 
   /** What is cached and may be served now; never loads. `undefined` also while the store is away. */
   async peek<T>(target: ReadTarget<T>): Promise<PeekedValue<T> | undefined> {
-    const call = this.call(target, nothingToLoad);
+    const call = this.calls.call(target);
     if (!call || call.policy.keep !== 'entry' || this.closing) return undefined;
     try {
       const seen = await this.parts.lookup.look(call);
@@ -167,8 +167,10 @@ export class CacheGuard {
     value: T,
     options: { readonly version?: bigint | string } = {},
   ): Promise<PutResult> {
-    const call = this.callOrRefuse(target);
-    return this.writes.put(call, await this.writes.begin(call), value, options.version);
+    const call = this.calls.callOrRefuse(target);
+    const directives = new LoadDirectives(NEVER_ABORTED, undefined);
+    if (options.version !== undefined) directives.setVersion(options.version);
+    return this.writes.put(call, await this.writes.begin(call), value, directives);
   }
 
   /**
@@ -177,7 +179,7 @@ export class CacheGuard {
    * @throws as `getOrLoad`
    */
   async refresh<T>(target: ReadTarget<T>, load: Loader<T>): Promise<T> {
-    const call = this.call(target, load);
+    const call = this.calls.call(target, load);
     if (!call || this.closing) return this.uncached(target, load);
     return (await refreshNow(this.parts, this.flights, this.alone, call)) as T;
   }
@@ -189,39 +191,21 @@ export class CacheGuard {
    * @throws what `write` threw
    */
   async writeThrough<T>(target: ReadTarget<T>, write: () => Promise<T>): Promise<T> {
-    const call = this.call(target, nothingToLoad);
+    const call = this.calls.call(target);
     if (!call || this.closing) return write();
-    const token = await this.writes.begin(call).catch((error: unknown) => {
-      this.parts.hub.emit({ type: 'store-error', domain: call.policy.domain, operation: 'acquire', error });
-      return undefined;
-    });
-    let value: T;
-    try {
-      value = await write();
-    } catch (error) {
-      await token?.drop().catch((cause: unknown) => {
-        this.parts.hub.emit({ type: 'store-error', domain: call.policy.domain, operation: 'release', error: cause });
-      });
-      throw error;
-    }
-    try {
-      if (token) await this.writes.put(call, token, value);
-      else await this.writes.invalidate(call.policy, [call.key], defaultMode(call.policy));
-    } catch (error) {
-      // The write has succeeded; what happened to its cached copy is the cache's trouble, told by an event.
-      this.parts.hub.emit({ type: 'store-error', domain: call.policy.domain, operation: 'commit', error });
-    }
-    return value;
+    return (await this.writes.through(call, write)) as T;
   }
 
   /** @throws CacheGuardStoreError when the store did not confirm; CacheGuardError (`CG_UNKNOWN_DOMAIN`, `CG_UNUSABLE_KEY`) */
   async invalidate(target: InvalidateTarget): Promise<InvalidationResult> {
     const policy = this.domains.policy(target.domain);
-    const inputs: readonly KeyPart[] = [...(target.key === undefined ? [] : [target.key]), ...(target.keys ?? [])];
-    if (inputs.length === 0 && target.keys === undefined) keySegment(target.key);
-    const keys = inputs.map((key) => this.key(policy, { domain: target.domain, name: target.name, key }));
-    if (keys.includes(undefined)) throw noPartition(policy);
-    await this.writes.invalidate(policy, keys as EntryKey[], target.mode ?? defaultMode(policy));
+    const { domain, name, key, keys = [key as KeyPart], mode = defaultMode(policy) } = target;
+    const asked = target.keys && key !== undefined ? [key, ...keys] : keys;
+    await this.writes.invalidate(
+      policy,
+      asked.map((one) => this.calls.keyOrRefuse(policy, { domain, name, key: one })),
+      mode,
+    );
     return { outcome: 'applied' };
   }
 
@@ -234,13 +218,10 @@ export class CacheGuard {
   }
 
   /** Everything of the domain, in O(1). Errors as `invalidate`. */
-  async invalidateDomain({
-    domain,
-    mode,
-  }: {
-    readonly domain: string;
-    readonly mode?: InvalidationMode;
-  }): Promise<InvalidationResult> {
+  async invalidateDomain(
+    domain: string,
+    { mode }: { readonly mode?: InvalidationMode } = {},
+  ): Promise<InvalidationResult> {
     const policy = this.domains.policy(domain);
     await this.advance(policy, 'domain', [domainGeneration(domain)], mode ?? defaultMode(policy));
     return { outcome: 'applied' };
@@ -248,7 +229,7 @@ export class CacheGuard {
 
   /** Why a key is answered as it is. @throws CacheGuardStoreError when the store is away */
   async explain(target: KeyTarget): Promise<Explanation> {
-    const call = this.callOrRefuse(target);
+    const call = this.calls.callOrRefuse(target);
     return explainFound(call, await this.parts.lookup.look(call));
   }
 
@@ -282,66 +263,10 @@ export class CacheGuard {
     );
   }
 
-  /** `undefined`: the domain is partitioned and nobody says which partition this is, so nothing may be shared. */
-  private call<T>(target: ReadTarget<T>, load: Loader<T>): GuardedCall | undefined {
-    const policy = this.domains.policy(target.domain, target, target.origin);
-    const key = this.key(policy, target);
-    if (key === undefined) return undefined;
-    const { domain, tags = [], revive, plain, aliasing } = target;
-    return {
-      policy,
-      key,
-      keyInput: target.key,
-      generations: [domainGeneration(domain), ...new Set(tags.map((tag) => tagGeneration(domain, tag)))],
-      values: { revive, plain, aliasing } as GuardedCall['values'],
-      origin: target.origin ?? target.name ?? 'getOrLoad',
-      signal: target.signal,
-      load: load as GuardedCall['load'],
-    };
-  }
-
-  private callOrRefuse(target: ReadTarget): GuardedCall {
-    const call = this.call(target, nothingToLoad);
-    if (!call) throw noPartition(this.domains.policy(target.domain));
-    return call;
-  }
-
-  private key(policy: Policy, { domain, name, key }: KeyTarget): EntryKey | undefined {
-    const segment = keySegment(key);
-    if (!policy.partition) return entryKey({ domain, name, segment });
-    const partition = policy.partition();
-    if (partition === undefined) {
-      this.parts.hub.emit({ type: 'unpartitioned', domain });
-      return undefined;
-    }
-    if (typeof partition !== 'string' || partition === '') {
-      throw new CacheGuardError(
-        'CG_UNUSABLE_KEY',
-        `Domain '${domain}': partition gave ${describeValue(partition)}; give a text.`,
-        { domain },
-      );
-    }
-    return entryKey({ domain, name, partition, segment });
-  }
-
   private uncached<T>({ domain }: ReadTarget<T>, load: Loader<T>): Promise<T> {
     // Whatever is made from a value of nobody knows whose must not be kept either.
     const unknown = { domain, softMs: 0, hardMs: 0, whileRevalidateMs: 0, ifErrorMs: 0, stamps: [] };
     currentFrame()?.inherit(this, { ...unknown, uncacheable: 'inner-private' });
-    return load(new LoadDirectives(new AbortController().signal, undefined) as LoadContext<T>);
+    return load(new LoadDirectives(NEVER_ABORTED, undefined) as LoadContext<T>);
   }
-}
-
-function nothingToLoad(): Promise<never> {
-  return Promise.reject(new TypeError('this call does not load'));
-}
-
-function noPartition({ domain }: Policy): CacheGuardError {
-  return new CacheGuardError(
-    'CG_UNUSABLE_KEY',
-    `Domain '${domain}' is partitioned, but partition() gave nothing here; call within its context.`,
-    {
-      domain,
-    },
-  );
 }

@@ -6,6 +6,7 @@ import type { Place } from './bulkhead.js';
 import type { EngineParts } from './engine-parts.js';
 import type { Attempt } from './entry-maker.js';
 import type { FlightPlan } from './flight-plan.js';
+import { HolderWait } from './holder-wait.js';
 import { Landing } from './landing.js';
 import { currentFrame, LoadDirectives, LoadFrame, runInFrame } from './load-frames.js';
 import { runLoad, type LoadResult } from './loader.js';
@@ -31,9 +32,7 @@ export class Flight {
   private readonly abort = new AbortController();
   private place: Place | undefined;
   private attempt: Attempt | undefined;
-  private wake: ((why: 'message' | 'insist' | 'abandoned') => void) | undefined;
-  private signalledMs = -Infinity;
-  private inVain = false;
+  private readonly holder: HolderWait;
   /** Somebody wants the result though he does not wait for it. */
   private wantedAnyway: boolean;
   /** Position of the loader's call in the order of this process. */
@@ -46,6 +45,7 @@ export class Flight {
     private readonly close: (flight: Flight) => void,
   ) {
     this.insist = plan.insist;
+    this.holder = new HolderWait(parts.clock, parts.ids);
     this.wantedAnyway = plan.background;
   }
 
@@ -61,7 +61,7 @@ export class Flight {
     if (!this.plan.background) this.starter ??= waiter;
     if (waiter.insist && !this.insist) {
       this.insist = true;
-      this.wake?.('insist');
+      this.holder.end('insist');
     }
     if (currentFrame()) {
       this.nested = true;
@@ -90,9 +90,7 @@ export class Flight {
     if (signal.kind === 'replaced') return;
     const atMs = signal.kind === 'advanced' ? signal.value / 1000 : signal.atMs;
     if (this.phase === 'claiming' || this.phase === 'waiting') {
-      this.signalledMs = Math.max(this.signalledMs, atMs);
-      this.inVain ||= signal.kind !== 'released' || signal.inVain;
-      this.wakeIfSignalled();
+      this.holder.hear(signal, atMs);
     } else if (signal.kind !== 'released' && this.attempt && atMs > this.attempt.grantedMs) {
       this.doom();
     }
@@ -102,12 +100,6 @@ export class Flight {
   cancel(reason: unknown): void {
     this.landAll(() => ({ kind: 'failed', error: reason }));
     this.abandon(reason);
-  }
-
-  private refusedMs = Infinity;
-
-  private wakeIfSignalled(): void {
-    if (this.signalledMs >= this.refusedMs) this.wake?.('message');
   }
 
   private async claim(): Promise<void> {
@@ -148,7 +140,9 @@ export class Flight {
           return this.landAll(() => ({ kind: 'backing-off' }));
         case 'held': {
           hub.emit({ type: 'lease', domain: call.policy.domain, key: call.key, outcome: 'refused' });
-          const why = await this.waitForHolder(reply.remainingMs, reply.nowMs);
+          this.phase = 'waiting';
+          const why = await this.holder.until(reply);
+          this.phase = 'claiming';
           if (why === 'message') return this.lookAgain();
           if (why === 'abandoned' || (this.waiters.size === 0 && why === 'timer')) return;
         }
@@ -160,26 +154,7 @@ export class Flight {
     if (this.waiters.size === 0) return;
     const asked = this.parts.sequence.next();
     const snapshot = await this.answered('read', () => this.parts.lookup.look(this.plan.call));
-    return snapshot === undefined ? this.load() : this.landSnapshot(asked, snapshot, this.inVain);
-  }
-
-  /** Woken by a message; a slow, jittered look at the lease covers a message that was lost, and a holder that died. */
-  private waitForHolder(remainingMs: number, refusedMs: number): Promise<'message' | 'insist' | 'abandoned' | 'timer'> {
-    this.phase = 'waiting';
-    return new Promise<'message' | 'insist' | 'abandoned' | 'timer'>((resolve) => {
-      const recheckMs = remainingMs + 10 + 40 * this.parts.ids.random();
-      const cancel = this.parts.clock.schedule(recheckMs, () => resolve('timer'));
-      this.wake = (why) => {
-        cancel();
-        resolve(why);
-      };
-      this.refusedMs = refusedMs;
-      this.wakeIfSignalled();
-    }).finally(() => {
-      this.phase = 'claiming';
-      this.wake = undefined;
-      this.refusedMs = Infinity;
-    });
+    return snapshot === undefined ? this.load() : this.landSnapshot(asked, snapshot, this.holder.loadWasAwaited);
   }
 
   private async loadUnderLease(attempt: Attempt): Promise<void> {
@@ -297,7 +272,7 @@ export class Flight {
   private abandon(reason: unknown): void {
     this.wantedAnyway = false;
     this.close(this);
-    this.wake?.('abandoned');
+    this.holder.end('abandoned');
     this.place?.leave(reason);
     this.abort.abort(reason);
   }

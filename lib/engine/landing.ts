@@ -1,12 +1,11 @@
 import { decide } from '../core/decide.js';
 import { FLAG, type Entry } from '../core/entry.js';
-import type { FenceReason, LoadEvent } from '../core/events.js';
-import type { GenerationStamp, Generations } from '../core/generations.js';
-import type { CommitReply, CommitRequest, ReleaseRequest } from '../core/store.js';
+import type { LoadEvent } from '../core/events.js';
 import type { Inheritance } from '../core/composition.js';
 import { loadTimeoutError } from './call.js';
+import { Committer } from './committer.js';
 import type { EngineParts } from './engine-parts.js';
-import type { Attempt, Made } from './entry-maker.js';
+import type { Attempt } from './entry-maker.js';
 import type { FlightPlan } from './flight-plan.js';
 import type { LoadDirectives } from './load-frames.js';
 import type { LoadResult } from './loader.js';
@@ -20,22 +19,19 @@ export type Verdict = (waiter: Waiter, before: boolean, starter: boolean) => Out
 const AGAIN: Outcome = { kind: 'again', insist: false };
 const AGAIN_INSISTING: Outcome = { kind: 'again', insist: true };
 
-const FENCE_REASONS: Readonly<Record<Exclude<CommitReply['outcome'], 'committed'>, FenceReason>> = {
-  'fenced-token': 'token',
-  'fenced-epoch': 'epoch',
-  'fenced-version': 'version',
-  superseded: 'superseded',
-};
-
 /** From the end of a load to what everybody gets: makes the entry, commits it, and says who may have it. */
 export class Landing {
   private beganMs = 0;
+  private readonly committer: Committer | undefined;
 
   constructor(
     private readonly parts: EngineParts,
     private readonly plan: FlightPlan,
+    /** Without one nothing can be committed. */
     private readonly attempt: Attempt | undefined,
-  ) {}
+  ) {
+    this.committer = attempt && new Committer(parts, plan.call, attempt);
+  }
 
   /** To be told at the moment of the loader's call. */
   called(): void {
@@ -56,7 +52,7 @@ export class Landing {
 
   /** Leaves the key to others. */
   async giveUp(): Promise<void> {
-    await this.release(undefined);
+    await this.committer?.release(undefined);
   }
 
   async conclude(
@@ -77,7 +73,7 @@ export class Landing {
       case 'aborted':
         this.emitLoad('aborted', result.ms);
         seal();
-        await this.release(undefined);
+        await this.committer?.release(undefined);
         return () => AGAIN;
     }
   }
@@ -103,7 +99,8 @@ export class Landing {
       : maker.fromValue(call, attempt, value, directives, inheritance, times));
     this.emitLoad(made.kind === 'entry' && made.entry.flags & FLAG.negative ? 'absent' : 'value', loadMs);
     if (made.kind === 'uncacheable') {
-      this.markUncacheable(made, seal);
+      seal();
+      this.committer!.mark(made, this.beganMs, this.now());
       return (_waiter, _before, starter) =>
         starter ? { kind: 'value', handout: () => value, entry: undefined } : { kind: 'alone' };
     }
@@ -113,13 +110,13 @@ export class Landing {
       entry: made.entry,
     };
     if (this.tooOld(made.entry)) {
-      this.markUncacheable(
-        { kind: 'uncacheable', reason: 'too-old', detail: `the load took ${Math.round(loadMs)} ms` },
-        seal,
-      );
+      seal();
+      const detail = `the load took ${Math.round(loadMs)} ms`;
+      this.committer!.mark({ kind: 'uncacheable', reason: 'too-old', detail }, this.beganMs, this.now());
       return (_waiter, before) => (before ? given : AGAIN);
     }
-    const held = await this.commit(kept ? 'extend' : 'fill', made, seal);
+    seal();
+    const held = await this.committer!.commit(kept ? 'extend' : 'fill', made, kept?.id);
     return (waiter, before) => {
       if (before) return given;
       if (!held) return AGAIN_INSISTING;
@@ -144,24 +141,13 @@ export class Landing {
   }
 
   private async answered(error: unknown, loadMs: number, seal: () => void): Promise<Verdict> {
-    const { attempt } = this;
-    let held = false;
-    let absent = false;
-    if (attempt) {
-      const made = await this.parts.maker.fromAbsence(this.plan.call, attempt, error, {
-        beganMs: this.beganMs,
-        loadMs,
-      });
-      absent = made?.kind === 'entry';
-      held = await this.commit(
-        absent ? 'fill' : 'clear',
-        absent ? (made as Made & { kind: 'entry' }) : undefined,
-        seal,
-      );
-    } else {
-      seal();
-    }
-    this.emitLoad(absent ? 'absent' : 'answer', loadMs);
+    const { attempt, committer, beganMs } = this;
+    const { maker } = this.parts;
+    const made = attempt && (await maker.fromAbsence(this.plan.call, attempt, error, { beganMs, loadMs }));
+    const absence = made?.kind === 'entry' ? made : undefined;
+    this.emitLoad(absence ? 'absent' : 'answer', loadMs);
+    seal();
+    const held = (await committer?.commit(absence ? 'fill' : 'clear', absence, undefined)) ?? false;
     return (_waiter, before) => (before || held ? { kind: 'threw', error } : AGAIN_INSISTING);
   }
 
@@ -170,7 +156,9 @@ export class Landing {
     seal();
     const { staleAllowed, backoffBaseMs, backoffMaxMs } = this.plan.call.policy;
     // Without a permitted old value every reader needs an answer now: nobody is kept away from the source.
-    void this.release(staleAllowed ? { baseMs: backoffBaseMs, maxMs: backoffMaxMs } : { baseMs: 0, maxMs: 0 });
+    void this.committer?.release(
+      staleAllowed ? { baseMs: backoffBaseMs, maxMs: backoffMaxMs } : { baseMs: 0, maxMs: 0 },
+    );
     return () => ({ kind: 'failed', error });
   }
 
@@ -179,102 +167,6 @@ export class Landing {
       return this.plan.call.policy.isFailure(error);
     } catch {
       return true;
-    }
-  }
-
-  /** Whether the commit held and nothing that the value depends on was invalidated before it. */
-  private async commit(
-    kind: CommitRequest['kind'],
-    made: (Made & { kind: 'entry' }) | undefined,
-    seal: () => void,
-  ): Promise<boolean> {
-    const { attempt, parts, plan } = this;
-    const { policy, key } = plan.call;
-    const stamps =
-      made?.entry.stamps ?? [...attempt!.generations].map(([name, seen]) => ({ name, value: seen?.value ?? 0 }));
-    seal();
-    let reply: CommitReply;
-    try {
-      reply = await parts.store.commit({
-        key,
-        token: attempt!.token,
-        epoch: attempt!.epoch,
-        kind,
-        seenId: previousEntry(plan.seen)?.id,
-        bytes: made?.bytes ?? Buffer.alloc(0),
-        hardMs: made?.entry.hardMs ?? 0,
-        versionWindowMs: policy.versionWindowMs,
-        generations: stamps.map(({ name }) => name),
-      });
-    } catch (error) {
-      parts.hub.emit({ type: 'store-error', domain: policy.domain, operation: 'commit', error });
-      parts.hub.emit({ type: 'fenced', domain: policy.domain, key, reason: 'unknown' });
-      return false;
-    }
-    const reason =
-      reply.outcome !== 'committed'
-        ? FENCE_REASONS[reply.outcome]
-        : moved(stamps, reply.generations)
-          ? 'generation'
-          : undefined;
-    if (reason) {
-      parts.hub.emit({ type: 'fenced', domain: policy.domain, key, reason });
-      return false;
-    }
-    if (made) {
-      const via = kind === 'extend' ? 'not-modified' : 'load';
-      parts.hub.emit({ type: 'accepted', domain: policy.domain, key, via, loadMs: made.entry.loadMs });
-    }
-    return true;
-  }
-
-  /** Not waited for: whoever holds the value must not wait for a mark that concerns others. */
-  private markUncacheable(made: Made & { kind: 'uncacheable' }, seal: () => void): void {
-    const { parts, plan, attempt } = this;
-    const { policy, key, origin } = plan.call;
-    const { reason, detail } = made;
-    parts.hub.emit({ type: 'uncacheable', domain: policy.domain, key, origin, reason, detail });
-    if (reason === 'unencodable') {
-      const [path = '', ...rest] = detail.split(': ');
-      parts.hub.emit({
-        type: 'unencodable',
-        domain: policy.domain,
-        key,
-        origin,
-        code: 'CG_UNENCODABLE',
-        path,
-        detail: rest.join(': '),
-      });
-    }
-    seal();
-    const nowMs = this.now();
-    if (nowMs === undefined) return;
-    const mark = parts.maker.hitForMiss(plan.call, attempt!, { beganMs: this.beganMs, loadMs: 0 }, nowMs);
-    parts.store
-      .commit({
-        key,
-        token: attempt!.token,
-        epoch: attempt!.epoch,
-        kind: 'fill',
-        seenId: undefined,
-        bytes: mark.bytes,
-        hardMs: mark.entry.hardMs,
-        versionWindowMs: 0,
-        generations: [],
-      })
-      .catch((error: unknown) =>
-        parts.hub.emit({ type: 'store-error', domain: policy.domain, operation: 'commit', error }),
-      );
-  }
-
-  private async release(backoff: ReleaseRequest['backoff']): Promise<void> {
-    const { attempt, parts, plan } = this;
-    if (!attempt) return;
-    const { policy, key } = plan.call;
-    try {
-      await parts.store.release({ key, token: attempt.token, backoff });
-    } catch (error) {
-      parts.hub.emit({ type: 'store-error', domain: policy.domain, operation: 'release', error });
     }
   }
 
@@ -310,8 +202,4 @@ function previousEntry(seen: Snapshot | undefined): Entry | undefined {
   if (typeof seen?.found !== 'object') return undefined;
   const { entry } = seen.found;
   return entry.flags & (FLAG.removed | FLAG.hitForMiss | FLAG.thrown) ? undefined : entry;
-}
-
-function moved(stamps: readonly GenerationStamp[], now: Generations): boolean {
-  return stamps.some(({ name, value }) => now.get(name)?.value !== value);
 }

@@ -1,7 +1,7 @@
 import { instant } from '../core/clock.js';
 import { Inheritance } from '../core/composition.js';
 import { CacheGuardStoreError } from '../core/errors.js';
-import type { InvalidationMode, InvalidationScope } from '../core/events.js';
+import type { InvalidationMode, InvalidationScope, StoreErrorEvent } from '../core/events.js';
 import type { GenerationName } from '../core/generations.js';
 import type { EntryKey } from '../core/keys.js';
 import type { Policy } from '../core/policy.js';
@@ -9,9 +9,7 @@ import type { PutResult } from '../core/targets.js';
 import { generationTtl, type GuardedCall } from './call.js';
 import type { EngineParts } from './engine-parts.js';
 import type { Attempt } from './entry-maker.js';
-import { LoadDirectives } from './load-frames.js';
-
-const NEVER_ABORTED = new AbortController().signal;
+import { currentFrame, LoadDirectives, LoadFrame, NEVER_ABORTED, runInFrame } from './load-frames.js';
 
 /** The right to write one key, taken before the write itself begins. */
 export interface WriteToken {
@@ -59,15 +57,38 @@ export class Writes {
     };
   }
 
+  /** Runs `write` and makes its result the cached value. Rejects with what `write` threw; the cache's own trouble is an event. */
+  async through(call: GuardedCall, write: () => Promise<unknown>): Promise<unknown> {
+    const token = await this.begin(call).catch((error: unknown) => this.trouble(call, 'acquire', error));
+    const directives = new LoadDirectives(NEVER_ABORTED, undefined);
+    const frame = new LoadFrame(this.parts.owner, call, directives, undefined, currentFrame());
+    let value: unknown;
+    try {
+      value = await runInFrame(frame, write);
+    } catch (error) {
+      await token?.drop().catch((cause: unknown) => this.trouble(call, 'release', cause));
+      throw error;
+    }
+    const kept = token
+      ? this.put(call, token, value, directives, frame.inheritance)
+      : this.invalidate(call.policy, [call.key], defaultMode(call.policy));
+    await kept.catch((error: unknown) => this.trouble(call, 'commit', error));
+    return value;
+  }
+
   /** Makes `value` the cached one; if anything overlapped since `begin`, the write becomes an invalidation instead. */
-  async put(call: GuardedCall, { attempt }: WriteToken, value: unknown, version?: bigint | string): Promise<PutResult> {
+  async put(
+    call: GuardedCall,
+    { attempt }: WriteToken,
+    value: unknown,
+    directives: LoadDirectives,
+    inheritance = new Inheritance(),
+  ): Promise<PutResult> {
     const { store, maker, keeper, hub } = this.parts;
     const { policy, key } = call;
     try {
-      const directives = new LoadDirectives(NEVER_ABORTED, undefined);
-      if (version !== undefined) directives.setVersion(version);
       const times = { beganMs: maker.beganMs(attempt), loadMs: 0 };
-      const made = await maker.fromValue(call, attempt, value, directives, new Inheritance(), times);
+      const made = await maker.fromValue(call, attempt, value, directives, inheritance, times);
       if (made.kind === 'uncacheable' || policy.keep === 'nothing') {
         if (made.kind === 'uncacheable') {
           const { reason, detail } = made;
@@ -126,6 +147,10 @@ export class Writes {
     await this.told(policy, scope, mode, generations.length, () =>
       Promise.all(generations.map((generation) => store.advance(generation, mode, generationTtl(policy)))),
     );
+  }
+
+  private trouble(call: GuardedCall, operation: StoreErrorEvent['operation'], error: unknown): undefined {
+    this.parts.hub.emit({ type: 'store-error', domain: call.policy.domain, operation, error });
   }
 
   private async told(

@@ -5,12 +5,12 @@ import type { Revive, ValueOptions } from '../core/values.js';
 import { keyErrorOf, keyOf, tagsOf } from './call-keys.js';
 import type { GuardedMethodDecorator, KeyFunction, TagsFunction } from './decorator-types.js';
 import { checkOptions } from './decorator-options.js';
-import { spaceOf, type CachedDefinition } from './metadata.js';
+import { keepingOf, spaceOf, type CachedDefinition } from './metadata.js';
 import { guardMethod, type GuardedCall } from './method-wrapper.js';
 
 /** What `@Cached` takes. */
 export interface CachedOptions<Key = KeyFunction, Tags = TagsFunction, Revived = Revive<unknown>>
-  extends FreshnessOverrides, Omit<ValueOptions<unknown>, 'revive'> {
+  extends FreshnessOverrides, Omit<ValueOptions, 'revive'> {
   /** The bounded context whose policy applies. */
   readonly domain: string;
   /**
@@ -46,10 +46,15 @@ export function Cached<
 >(options: CachedOptions<Key, Tags, Revived>): GuardedMethodDecorator<Key, Tags, Revived> {
   return (target, propertyKey, descriptor) => {
     checkOptions('@Cached', target, propertyKey, options);
-    const { domain, key, name, shared = false, tags, softTtl, hardTtl, stalePolicy, revive, plain, aliasing } = options;
+    const { domain, key, name, shared = false, tags } = options;
     const definition: CachedDefinition = {
       kind: 'cached',
-      ...{ domain, key, name, shared, tags, softTtl, hardTtl, stalePolicy, revive, plain, aliasing },
+      domain,
+      key,
+      name,
+      shared,
+      tags,
+      keeping: keepingOf(options),
     };
     guardMethod(target, propertyKey, descriptor, definition, (call) => read(call, definition));
   };
@@ -60,14 +65,14 @@ const thrownInside = new WeakSet<object>();
 
 async function read(call: GuardedCall, definition: CachedDefinition): Promise<unknown> {
   if (!call.engine.caching) return call.proceed();
-  const { domain, softTtl, hardTtl, stalePolicy, revive, plain, aliasing } = definition;
+  const { domain } = definition;
   const target: ReadTarget = {
     domain,
     key: keyOf(call, domain, definition.key),
     name: spaceOf(definition, call.method),
     tags: tagsOf(call, domain, definition.tags),
     origin: call.method,
-    ...{ softTtl, hardTtl, stalePolicy, revive, plain, aliasing },
+    ...definition.keeping,
   };
   try {
     return await call.engine.guard.getOrLoad(target, () => remembering(call.proceed));

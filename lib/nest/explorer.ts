@@ -24,9 +24,9 @@ export class CacheGuardExplorer {
    * @throws CacheGuardConfigError (`CG_UNKNOWN_DOMAIN`, `CG_INVALID_POLICY`, `CG_NAME_CLASH`)
    */
   explore(): void {
-    const wrappers = [...this.modules.values()].flatMap(({ providers, controllers, injectables, middlewares }) => [
-      ...[...providers.values(), ...controllers.values(), ...injectables.values(), ...middlewares.values()],
-    ]);
+    const wrappers = [...this.modules.values()].flatMap(({ providers, controllers, injectables, middlewares }) =>
+      [providers, controllers, injectables, middlewares].flatMap((found) => [...found.values()]),
+    );
     for (const wrapper of wrappers) this.visit(wrapper);
     checkGuardedMethods([...this.known.values()].flat(), this.domains);
   }

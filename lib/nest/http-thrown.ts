@@ -14,12 +14,18 @@ import {
 import { plainThrown, type ThrownCodec } from '../core/thrown.js';
 
 /** Exceptions that can stand for an absence, most of all "not found". */
-const KNOWN: ReadonlyMap<string, Type<HttpException>> = new Map(
-  [
-    ...[NotFoundException, GoneException, ForbiddenException, UnauthorizedException, ConflictException],
-    ...[MethodNotAllowedException, NotAcceptableException, PreconditionFailedException, UnprocessableEntityException],
-  ].map((type) => [type.name, type]),
-);
+const ABSENCES: readonly Type<HttpException>[] = [
+  NotFoundException,
+  GoneException,
+  ForbiddenException,
+  UnauthorizedException,
+  ConflictException,
+  MethodNotAllowedException,
+  NotAcceptableException,
+  PreconditionFailedException,
+  UnprocessableEntityException,
+];
+const KNOWN: ReadonlyMap<string, Type<HttpException>> = new Map(ABSENCES.map((type) => [type.name, type]));
 
 /**
  * Keeps status, body and message of an `HttpException`, and Nest's own class of it, so that exception filters see the same on

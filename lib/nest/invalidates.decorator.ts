@@ -131,5 +131,5 @@ function prepare(call: GuardedCall, definition: InvalidatesDefinition): () => Pr
     const target = { domain, key: lastingKey(call, domain, key), name, mode };
     return () => guard.invalidate(target);
   }
-  return () => guard.invalidateDomain({ domain, mode });
+  return () => guard.invalidateDomain(domain, { mode });
 }

@@ -3,23 +3,28 @@ import type { FreshnessOverrides } from '../core/policy.js';
 import type { ValueOptions } from '../core/values.js';
 import type { AnyMethod, KeyFunction, KeysFunction, TagsFunction } from './decorator-types.js';
 
+/** How values are kept and handed out, as far as the method says. */
+export type Keeping = FreshnessOverrides & ValueOptions;
+
 /** What `@Cached` was given. */
-export interface CachedDefinition extends FreshnessOverrides, ValueOptions<unknown> {
+export interface CachedDefinition {
   readonly kind: 'cached';
   readonly domain: string;
   readonly key: KeyFunction | undefined;
   readonly name: string | undefined;
   readonly shared: boolean;
   readonly tags: TagsFunction | undefined;
+  readonly keeping: Keeping;
 }
 
 /** What `@Refreshes` was given. */
-export interface RefreshesDefinition extends FreshnessOverrides, ValueOptions<unknown> {
+export interface RefreshesDefinition {
   readonly kind: 'refreshes';
   readonly domain: string;
   readonly key: KeyFunction | undefined;
   readonly name: string | undefined;
   readonly tags: TagsFunction | undefined;
+  readonly keeping: Keeping;
 }
 
 /** What `@Invalidates` was given; exactly one of `key`, `keys`, `tags` and `all`. */
@@ -51,4 +56,8 @@ export function addDefinition(method: AnyMethod, definition: GuardedDefinition):
 /** The space in which a `@Cached` method keeps its keys; `undefined`: the domain's own. */
 export function spaceOf(definition: CachedDefinition, method: string): string | undefined {
   return definition.name ?? (definition.key ? undefined : method);
+}
+
+export function keepingOf({ softTtl, hardTtl, stalePolicy, revive, plain, aliasing }: Keeping): Keeping {
+  return { softTtl, hardTtl, stalePolicy, revive, plain, aliasing };
 }

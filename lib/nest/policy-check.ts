@@ -30,7 +30,7 @@ function policyProblems(methods: readonly GuardedMethod[], domains: Domains): Ca
   for (const { place, definitions } of methods) {
     for (const definition of definitions) {
       try {
-        domains.policy(definition.domain, definition.kind === 'invalidates' ? undefined : definition, place);
+        domains.policy(definition.domain, definition.kind === 'invalidates' ? undefined : definition.keeping, place);
       } catch (error) {
         if (!(error instanceof CacheGuardError)) throw error;
         const { code, message, domain, field } = error;

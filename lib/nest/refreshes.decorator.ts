@@ -4,12 +4,12 @@ import { carryOut, deferred } from './after-write.js';
 import { hasPartition, lastingKey, lastingTags } from './call-keys.js';
 import { checkOptions } from './decorator-options.js';
 import type { GuardedMethodDecorator, KeyFunction, TagsFunction } from './decorator-types.js';
-import type { RefreshesDefinition } from './metadata.js';
+import { keepingOf, type RefreshesDefinition } from './metadata.js';
 import { guardMethod, invalidDecoration, placeOf, type GuardedCall } from './method-wrapper.js';
 
 /** What `@Refreshes` takes: `key`, `name` or both, so that it is plain which cached value is written. */
 export interface RefreshesOptions<Key = KeyFunction, Tags = TagsFunction, Revived = Revive<unknown>>
-  extends FreshnessOverrides, Omit<ValueOptions<unknown>, 'revive'> {
+  extends FreshnessOverrides, Omit<ValueOptions, 'revive'> {
   readonly domain: string;
   /** Makes the key from the arguments. Left out: the key is derived from all arguments, in the space called `name`. */
   readonly key?: Key;
@@ -33,22 +33,19 @@ export function Refreshes<
 >(options: RefreshesOptions<Key, Tags, Revived>): GuardedMethodDecorator<Key, Tags, Revived> {
   return (target, propertyKey, descriptor) => {
     checkOptions('@Refreshes', target, propertyKey, options);
-    const { domain, key, name, tags, softTtl, hardTtl, stalePolicy, revive, plain, aliasing } = options;
+    const { domain, key, name, tags } = options;
     if (!key && name === undefined) {
       const place = placeOf(target, propertyKey);
       throw invalidDecoration('@Refreshes', place, 'give the key (or the name) of the cached value that it writes');
     }
-    const definition: RefreshesDefinition = {
-      kind: 'refreshes',
-      ...{ domain, key, name, tags, softTtl, hardTtl, stalePolicy, revive, plain, aliasing },
-    };
+    const definition: RefreshesDefinition = { kind: 'refreshes', domain, key, name, tags, keeping: keepingOf(options) };
     guardMethod(target, propertyKey, descriptor, definition, (call) => write(call, definition));
   };
 }
 
 async function write(call: GuardedCall, definition: RefreshesDefinition): Promise<unknown> {
   const { guard, caching } = call.engine;
-  const { domain, name, softTtl, hardTtl, stalePolicy, revive, plain, aliasing } = definition;
+  const { domain, name } = definition;
   const key = lastingKey(call, domain, definition.key);
   const tags = definition.tags && lastingTags(call, domain, definition.tags);
   if (!hasPartition(call, domain)) return call.proceed();
@@ -62,19 +59,7 @@ async function write(call: GuardedCall, definition: RefreshesDefinition): Promis
     return result;
   }
   let written: { readonly value: unknown } | undefined;
-  const target = {
-    domain,
-    key,
-    name,
-    tags,
-    origin: call.method,
-    softTtl,
-    hardTtl,
-    stalePolicy,
-    revive,
-    plain,
-    aliasing,
-  };
+  const target = { domain, key, name, tags, origin: call.method, ...definition.keeping };
   try {
     return await guard.writeThrough(target, async () => {
       written = { value: await call.proceed() };

@@ -295,14 +295,14 @@ describe('guarded methods under the same keys', () => {
   });
 });
 
-describe('decorations', () => {
-  const decorate = (decorator: unknown, target: object, key = 'get') => {
-    const descriptor = Object.getOwnPropertyDescriptor(target, key);
-    (decorator as (...args: unknown[]) => void)(target, key, descriptor);
-    if (descriptor) Object.defineProperty(target, key, descriptor);
-  };
-  const loose = <T>(options: T) => options as never;
+const decorate = (decorator: unknown, target: object, key = 'get') => {
+  const descriptor = Object.getOwnPropertyDescriptor(target, key);
+  (decorator as (...args: unknown[]) => void)(target, key, descriptor);
+  if (descriptor) Object.defineProperty(target, key, descriptor);
+};
+const loose = (options: unknown) => options as never;
 
+describe('decorations', () => {
   it.each<[string, () => unknown, RegExp]>([
     ['no domain', () => Cached(loose({})), /domain = undefined/],
     ['a key that is no function', () => Cached(loose({ domain: 'a', key: 'id' })), /key = 'id'/],

@@ -193,7 +193,7 @@ describe('inheritance', () => {
     expect([await rich.price('a'), await rich.price('a')]).toEqual(['test test a 2', 'test test a 2']);
     await rich.setPrice('a');
     expect(await rich.price('a')).toBe('test test a 3');
-    expect(Object.keys(rich).sort()).toEqual(['again', 'first', 'kind', 'source']);
+    expect(Object.keys(rich).toSorted()).toEqual(['again', 'first', 'kind', 'source']);
   });
 
   it('keeps derived keys of subclasses apart', async () => {

@@ -30,7 +30,7 @@ import { Cached, CacheGuardModule, Invalidates } from 'nestjs-cache-guard';
 import { map, type Observable } from 'rxjs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { uniqueNamespace } from '../support/namespace.js';
-import { listenApp } from './support/app.js';
+import { gate, listenApp } from './support/app.js';
 
 const root = () =>
   CacheGuardModule.forRoot({
@@ -259,19 +259,16 @@ describe('Fastify', () => {
 describe('shutdown', () => {
   it('lets requests under way finish with the cache before it closes', async () => {
     const steps: string[] = [];
-    let finish = () => {};
-    let began = () => {};
-    const running = new Promise<void>((resolve) => (began = resolve));
+    const running = gate();
+    const finished = gate();
 
     @Controller()
     class SlowController {
       @Get()
       @Cached({ domain: 'offers' })
       async list(): Promise<string> {
-        await new Promise<void>((resolve) => {
-          finish = resolve;
-          began();
-        });
+        running.open();
+        await finished.passed;
         steps.push('loaded');
         return 'done';
       }
@@ -283,9 +280,9 @@ describe('shutdown', () => {
       return close();
     };
     const response = get('/');
-    await running;
+    await running.passed;
     const closed = app.close();
-    finish();
+    finished.open();
     expect(await response).toEqual({ status: 200, body: 'done' });
     await closed;
     expect(steps).toEqual(['loaded', 'closing']);

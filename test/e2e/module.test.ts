@@ -42,6 +42,11 @@ class OptionsFactory implements CacheGuardOptionsFactory {
 @Module({ providers: [OptionsFactory], exports: [OptionsFactory] })
 class OptionsModule {}
 
+const startOffers = async (more: Partial<CacheGuardModuleOptions>) => {
+  const made = await startApp({ imports: [CacheGuardModule.forRoot(options(more))], providers: [Offers] });
+  return { ...made, offers: made.of<Offers>(Offers) };
+};
+
 describe('CacheGuardModule', () => {
   it.each([
     ['forRoot', () => CacheGuardModule.forRoot(options())],
@@ -91,7 +96,7 @@ describe('CacheGuardModule', () => {
       guard
         .policies()
         .map(({ domain }) => domain)
-        .sort(),
+        .toSorted(),
     ).toEqual(['cards', 'catalog', 'offers']);
   });
 
@@ -109,7 +114,7 @@ describe('CacheGuardModule', () => {
       guard
         .policies()
         .map(({ domain }) => domain)
-        .sort(),
+        .toSorted(),
     ).toEqual(['catalog', 'offers']);
   });
 
@@ -241,19 +246,11 @@ describe('CacheGuardModule', () => {
   });
 
   describe('two applications in one process', () => {
-    const twoApps = async (first: Partial<CacheGuardModuleOptions>, second: Partial<CacheGuardModuleOptions>) => {
-      const make = async (more: Partial<CacheGuardModuleOptions>) => {
-        const made = await startApp({ imports: [CacheGuardModule.forRoot(options(more))], providers: [Offers] });
-        return { ...made, offers: made.of<Offers>(Offers) };
-      };
-      return [await make(first), await make(second)] as const;
-    };
-
     it.each([
       ['memory', () => ({})],
       ['Redis', () => ({ redisUrl: inject('redisUrl') })],
     ])('share nothing in %s', async (_, store) => {
-      const [one, two] = await twoApps(store(), store());
+      const [one, two] = [await startOffers(store()), await startOffers(store())];
       expect([await one.offers.get('a'), await one.offers.get('a')]).toEqual(['a 1', 'a 1']);
       expect(await two.guard.peek({ domain: 'offers', key: 'a' })).toBeUndefined();
       expect([await two.offers.get('a'), await two.offers.get('b')]).toEqual(['a 1', 'b 2']);
@@ -265,7 +262,7 @@ describe('CacheGuardModule', () => {
 
     it('share their values where the namespace is the same', async () => {
       const shared = { redisUrl: inject('redisUrl'), namespace: uniqueNamespace() };
-      const [one, two] = await twoApps(shared, shared);
+      const [one, two] = [await startOffers(shared), await startOffers(shared)];
       expect([await one.offers.get('a'), await two.offers.get('a')]).toEqual(['a 1', 'a 1']);
       expect(two.offers.loads).toBe(0);
     });

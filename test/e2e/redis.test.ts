@@ -60,7 +60,7 @@ describe('a fleet on Redis', () => {
     const one = await start(connection(), namespace);
     const two = await start(connection(), namespace);
     const both = await Promise.all([one.offers.get('a'), two.offers.get('a'), one.offers.get('a')]);
-    expect(both).toEqual(Array(3).fill({ id: 'a', load: 1 }));
+    expect(both).toEqual([1, 1, 1].map((load) => ({ id: 'a', load })));
     expect(one.offers.loads + two.offers.loads).toBe(1);
 
     await one.offers.change('a');

@@ -210,7 +210,7 @@ export class MemoryStore implements Store {
     if (outcome === 'committed') this.write(request, kept?.bytes, lease, nowMs);
     lease.consume(token);
     lease.remember(token, outcome, nowMs);
-    this.wake(key, lease, outcome !== 'committed');
+    this.wake(key, lease, true);
     this.keep(key, lease, nowMs);
     return outcome;
   }
@@ -246,10 +246,10 @@ export class MemoryStore implements Store {
     else this.leases.set(key, lease);
   }
 
-  private wake(key: EntryKey, lease: Lease, inVain: boolean): void {
+  private wake(key: EntryKey, lease: Lease, loaded: boolean): void {
     if (!lease.waiting) return;
     lease.waiting = false;
-    this.emit({ kind: 'released', key, atMs: this.tickMs(), inVain });
+    this.emit({ kind: 'released', key, atMs: this.tickMs(), loaded });
   }
 
   /** Listeners hear of it before the caller does, but never from within its call. */

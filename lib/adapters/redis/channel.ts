@@ -3,17 +3,17 @@ import type { Keyspace } from './keyspace.js';
 import type { Topology } from './topology.js';
 
 /**
- * Messages of the scripts: `w|<µs>|<key>|<in vain>` a lease that we wait for ended, `i|<µs>|<key>` invalidated, `r|<key>` replaced while fresh,
+ * Messages of the scripts: `w|<µs>|<key>|<loaded>` a lease that we wait for ended, `i|<µs>|<key>` invalidated, `r|<key>` replaced while fresh,
  * `g|<µs>|<generation>` advanced.
  */
 export function parseSignal(message: string): Signal | undefined {
-  const [kind, first = '', rest, inVain] = message.split('|', 4);
+  const [kind, first = '', rest, loaded] = message.split('|', 4);
   const atMs = Number(first) / 1_000;
   switch (kind) {
     case 'r':
       return { kind: 'replaced', key: first };
     case 'w':
-      return rest && Number.isFinite(atMs) ? { kind: 'released', key: rest, atMs, inVain: inVain === '1' } : undefined;
+      return rest && Number.isFinite(atMs) ? { kind: 'released', key: rest, atMs, loaded: loaded === '1' } : undefined;
     case 'i':
       return rest && Number.isFinite(atMs) ? { kind: 'invalidated', key: rest, atMs } : undefined;
     case 'g':

@@ -15,24 +15,23 @@ async function waiting(s: Scenario): Promise<{ holder: Granted; refusedAt: numbe
 
 const ENDINGS: readonly {
   readonly name: string;
-  readonly inVain: boolean;
+  readonly loaded: boolean;
   readonly end: (s: Scenario, holder: Granted) => Promise<unknown>;
-}[] =
-  [
-    { name: 'a fill', inVain: false, end: (s, holder) => s.commit(holder, s.entry(holder)) },
-    { name: 'a clear', inVain: false, end: (s, holder) => s.commit(holder, NOTHING, { kind: 'clear' }) },
-    { name: 'a release', inVain: false, end: (s, { key, token }) => s.store.release({ key, token, backoff: undefined }) },
-    {
-      name: 'a failure',
-      inVain: true,
-      end: (s, { key, token }) => s.store.release({ key, token, backoff: { baseMs: s.unit, maxMs: s.unit } }),
-    },
-    {
-      name: 'a commit that is superseded',
-      inVain: true,
-      end: (s, holder) => s.commit(holder, s.entry(holder), { kind: 'extend', seenId: 'ffffffffffffffff' }),
-    },
-  ];
+}[] = [
+  { name: 'a fill', loaded: true, end: (s, holder) => s.commit(holder, s.entry(holder)) },
+  { name: 'a clear', loaded: true, end: (s, holder) => s.commit(holder, NOTHING, { kind: 'clear' }) },
+  { name: 'a release', loaded: false, end: (s, { key, token }) => s.store.release({ key, token, backoff: undefined }) },
+  {
+    name: 'a failure',
+    loaded: true,
+    end: (s, { key, token }) => s.store.release({ key, token, backoff: { baseMs: s.unit, maxMs: s.unit } }),
+  },
+  {
+    name: 'a commit that is superseded',
+    loaded: true,
+    end: (s, holder) => s.commit(holder, s.entry(holder), { kind: 'extend', seenId: 'ffffffffffffffff' }),
+  },
+];
 
 /** What is there (at `nowMs`), and what a fill over it signals. */
 const REPLACED: readonly {
@@ -50,7 +49,7 @@ const REPLACED: readonly {
 
 export const signalCases: readonly ContractCase[] = [
   ...ENDINGS.map(
-    ({ name, inVain, end }) =>
+    ({ name, loaded, end }) =>
       ({
         name: `signals: a process that was refused hears of the release, after ${name}`,
         async run(harness) {
@@ -59,7 +58,7 @@ export const signalCases: readonly ContractCase[] = [
           await end(s, holder);
           const heard = await ear.hears('released', s.key);
           assert.ok(heard.atMs > refusedAt);
-          assert.equal(heard.inVain, inVain);
+          assert.equal(heard.loaded, loaded);
         },
       }) satisfies ContractCase,
   ),

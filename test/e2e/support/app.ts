@@ -34,7 +34,7 @@ export interface TestApp {
   readonly guard: CacheGuard;
   readonly events: CacheGuardEvent[];
   readonly logs: LogBook;
-  of<T>(token: Type<T> | string | symbol): T;
+  readonly of: <T>(token: Type<T> | string | symbol) => T;
 }
 
 type Adjust = (builder: TestingModuleBuilder) => TestingModuleBuilder;
@@ -59,7 +59,7 @@ export async function startApp(metadata: ModuleMetadata, adjust?: Adjust): Promi
 }
 
 export interface HttpApp extends TestApp {
-  get(path: string, headers?: Record<string, string>): Promise<{ status: number; body: unknown }>;
+  readonly get: (path: string, headers?: Record<string, string>) => Promise<{ status: number; body: unknown }>;
 }
 
 /** An application that listens on a free loopback port. */
@@ -85,4 +85,11 @@ export async function failureOf(run: () => unknown): Promise<unknown> {
     return error;
   }
   throw new Error('This should have failed.');
+}
+
+/** Something that one part of a test waits for and another lets happen. */
+export function gate(): { readonly passed: Promise<void>; readonly open: () => void } {
+  let open!: () => void;
+  const passed = new Promise<void>((resolve) => (open = resolve));
+  return { passed, open };
 }

@@ -16,7 +16,7 @@ const base = resolvePolicy('offers', { freshness: 'experience' });
 function policyOf(
   keep: Policy['keep'],
   [soft, hard, swr, sie]: readonly number[],
-  negativeTtlMs: number | undefined,
+  negative: number | undefined,
 ): Policy {
   const softTtlMs = Math.min(soft!, hard!) + 1;
   const hardTtlMs = Math.max(soft!, hard!) + 1;
@@ -31,7 +31,7 @@ function policyOf(
     whileRevalidateMs,
     ifErrorMs,
     staleAllowed: ifErrorMs > 0,
-    negativeTtlMs,
+    negativeTtlMs: negative && Math.min(negative, softTtlMs),
   };
 }
 

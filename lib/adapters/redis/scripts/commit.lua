@@ -11,7 +11,7 @@ if now > tonumber(ARGV[10]) * 1000 then return {'late', int(now)} end
 
 local function finish(outcome)
   consume(KEYS[2], token)
-  wake(KEYS[2], now, ARGV[7], key, outcome == 'committed' and '0' or '1')
+  wake(KEYS[2], now, ARGV[7], key, '1')
   redis.call('HSET', KEYS[2], 'r:' .. token, outcome)
   keep(KEYS[2], 10000)
   return {outcome, int(now)}

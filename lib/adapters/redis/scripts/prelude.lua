@@ -47,12 +47,12 @@ local function keep(lease, ms)
   if redis.call('PTTL', lease) < ms then redis.call('PEXPIRE', lease, int(ms)) end
 end
 
--- Tells every process that waits for this key that the lease ended; in_vain: '1' when its load failed or was refused.
-local function wake(lease, now, channel, key, in_vain)
+-- Tells every process that waits for this key that the lease ended; loaded: '1' when its load came to an end, '0' when it was given up.
+local function wake(lease, now, channel, key, loaded)
   for _, field in ipairs(redis.call('HKEYS', lease)) do
     if string.sub(field, 1, 2) == 'w:' then
       redis.call('HDEL', lease, field)
-      redis.call('PUBLISH', channel .. string.sub(field, 3), 'w|' .. int(now) .. '|' .. key .. '|' .. in_vain)
+      redis.call('PUBLISH', channel .. string.sub(field, 3), 'w|' .. int(now) .. '|' .. key .. '|' .. loaded)
     end
   end
 end

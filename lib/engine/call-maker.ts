@@ -1,0 +1,90 @@
+import { CacheGuardError, describeValue, isCacheGuardError } from '../core/errors.js';
+import { domainGeneration, entryKey, keySegment, tagGeneration, type EntryKey } from '../core/keys.js';
+import type { Policy } from '../core/policy.js';
+import type { KeyTarget, LoadContext, ReadTarget } from '../core/targets.js';
+import type { GuardedCall } from './call.js';
+import type { Domains } from './domains.js';
+import type { EventHub } from './event-hub.js';
+
+export type Loader<T> = (context: LoadContext<T>) => Promise<T>;
+
+/** Works out what a target means: the policy in force, the key, the generations. */
+export class CallMaker {
+  constructor(
+    private readonly domains: Domains,
+    private readonly hub: EventHub,
+  ) {}
+
+  /**
+   * `undefined`: the domain is partitioned and nobody says which partition this is, so nothing may be shared.
+   *
+   * @throws CacheGuardError (`CG_UNKNOWN_DOMAIN`, `CG_INVALID_POLICY`, `CG_UNUSABLE_KEY`)
+   */
+  call<T>(target: ReadTarget<T>, load: Loader<T> = nothingToLoad): GuardedCall | undefined {
+    const policy = this.domains.policy(target.domain, target, target.origin);
+    const key = this.key(policy, target);
+    if (key === undefined) return undefined;
+    const { domain, tags = [], revive, plain, aliasing } = target;
+    return {
+      policy,
+      key,
+      keyInput: target.key,
+      generations: [domainGeneration(domain), ...new Set(tags.map((tag) => tagGeneration(domain, tag)))],
+      values: { revive, plain, aliasing } as GuardedCall['values'],
+      origin: target.origin ?? target.name ?? 'getOrLoad',
+      signal: target.signal,
+      load: load as GuardedCall['load'],
+    };
+  }
+
+  /** As `call`, where going on without a partition would do something else than what was asked for. */
+  callOrRefuse<T>(target: ReadTarget<T>): GuardedCall {
+    return this.call(target) ?? this.refuse(target.domain);
+  }
+
+  /** As `callOrRefuse`, for the key alone. */
+  keyOrRefuse(policy: Policy, target: KeyTarget): EntryKey {
+    return this.key(policy, target) ?? this.refuse(policy.domain);
+  }
+
+  private key(policy: Policy, { domain, name, key }: KeyTarget): EntryKey | undefined {
+    const segment = segmentOf(domain, key);
+    if (!policy.partition) return entryKey({ domain, name, segment });
+    const partition = policy.partition();
+    if (partition === undefined) {
+      this.hub.emit({ type: 'unpartitioned', domain });
+      return undefined;
+    }
+    if (typeof partition === 'string' && partition !== '') return entryKey({ domain, name, partition, segment });
+    throw new CacheGuardError(
+      'CG_UNUSABLE_KEY',
+      `Domain '${domain}': partition() gave ${describeValue(partition)}; give a text that is not empty.`,
+      { domain, field: 'partition' },
+    );
+  }
+
+  private refuse(domain: string): never {
+    throw new CacheGuardError(
+      'CG_UNUSABLE_KEY',
+      `Domain '${domain}' is partitioned, but partition() gave nothing here; call it within its context.`,
+      { domain, field: 'partition' },
+    );
+  }
+}
+
+function segmentOf(domain: string, key: unknown): string {
+  try {
+    return keySegment(key);
+  } catch (error) {
+    if (!isCacheGuardError(error)) throw error;
+    throw new CacheGuardError(error.code, `Domain '${domain}': ${error.message}`, {
+      domain,
+      field: 'key',
+      cause: error.cause,
+    });
+  }
+}
+
+function nothingToLoad(): Promise<never> {
+  return Promise.reject(new TypeError('this call does not load'));
+}

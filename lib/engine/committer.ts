@@ -1,0 +1,110 @@
+import type { FenceReason } from '../core/events.js';
+import { stampsOf, type GenerationStamp, type Generations } from '../core/generations.js';
+import type { CommitReply, CommitRequest, ReleaseRequest } from '../core/store.js';
+import type { GuardedCall } from './call.js';
+import type { EngineParts } from './engine-parts.js';
+import type { Attempt, Made } from './entry-maker.js';
+
+const FENCE_REASONS: Readonly<Record<Exclude<CommitReply['outcome'], 'committed'>, FenceReason>> = {
+  'fenced-token': 'token',
+  'fenced-epoch': 'epoch',
+  'fenced-version': 'version',
+  superseded: 'superseded',
+};
+
+type MadeEntry = Made & { kind: 'entry' };
+type Uncacheable = Made & { kind: 'uncacheable' };
+
+/** Ends an attempt at the store: with a value, with a mark, or with nothing. */
+export class Committer {
+  constructor(
+    private readonly parts: Pick<EngineParts, 'store' | 'hub' | 'maker'>,
+    private readonly call: GuardedCall,
+    private readonly attempt: Attempt,
+  ) {}
+
+  /** Whether the commit held and nothing that the value depends on was invalidated before it. Never rejects. */
+  async commit(kind: CommitRequest['kind'], made: MadeEntry | undefined, seenId: string | undefined): Promise<boolean> {
+    const { attempt, parts } = this;
+    const { policy, key } = this.call;
+    const stamps = made?.entry.stamps ?? stampsOf(attempt.generations);
+    let reply: CommitReply;
+    try {
+      reply = await parts.store.commit({
+        key,
+        token: attempt.token,
+        epoch: attempt.epoch,
+        kind,
+        seenId,
+        bytes: made?.bytes ?? Buffer.alloc(0),
+        hardMs: made?.entry.hardMs ?? 0,
+        versionWindowMs: policy.versionWindowMs,
+        generations: stamps.map(({ name }) => name),
+      });
+    } catch (error) {
+      this.trouble('commit', error);
+      parts.hub.emit({ type: 'fenced', domain: policy.domain, key, reason: 'unknown' });
+      return false;
+    }
+    const reason = fenceReason(reply, stamps);
+    if (reason) {
+      parts.hub.emit({ type: 'fenced', domain: policy.domain, key, reason });
+      return false;
+    }
+    if (made) {
+      const via = kind === 'extend' ? 'not-modified' : 'load';
+      parts.hub.emit({ type: 'accepted', domain: policy.domain, key, via, loadMs: made.entry.loadMs });
+    }
+    return true;
+  }
+
+  /** Tells later readers that results are uncacheable, without a wait: the mark concerns others than who holds the value. */
+  mark({ reason, detail }: Uncacheable, beganMs: number, nowMs: number | undefined): void {
+    const { parts, attempt } = this;
+    const { policy, key, origin } = this.call;
+    const { domain } = policy;
+    parts.hub.emit({ type: 'uncacheable', domain, key, origin, reason, detail });
+    if (reason === 'unencodable') {
+      const [path = '', ...rest] = detail.split(': ');
+      parts.hub.emit({
+        type: 'unencodable',
+        domain,
+        key,
+        origin,
+        code: 'CG_UNENCODABLE',
+        path,
+        detail: rest.join(': '),
+      });
+    }
+    if (nowMs === undefined) return;
+    const { entry, bytes } = parts.maker.hitForMiss(this.call, attempt, { beganMs, loadMs: 0 }, nowMs);
+    const { token, epoch } = attempt;
+    const request = { key, token, epoch, kind: 'fill', seenId: undefined, bytes, generations: [] } as const;
+    parts.store
+      .commit({ ...request, hardMs: entry.hardMs, versionWindowMs: 0 })
+      .catch((error: unknown) => this.trouble('commit', error));
+  }
+
+  /** Never rejects. */
+  async release(backoff: ReleaseRequest['backoff']): Promise<void> {
+    const { key } = this.call;
+    try {
+      await this.parts.store.release({ key, token: this.attempt.token, backoff });
+    } catch (error) {
+      this.trouble('release', error);
+    }
+  }
+
+  private trouble(operation: 'commit' | 'release', error: unknown): void {
+    this.parts.hub.emit({ type: 'store-error', domain: this.call.policy.domain, operation, error });
+  }
+}
+
+function fenceReason(reply: CommitReply, stamps: readonly GenerationStamp[]): FenceReason | undefined {
+  if (reply.outcome !== 'committed') return FENCE_REASONS[reply.outcome];
+  return moved(stamps, reply.generations) ? 'generation' : undefined;
+}
+
+function moved(stamps: readonly GenerationStamp[], now: Generations): boolean {
+  return stamps.some(({ name, value }) => now.get(name)?.value !== value);
+}

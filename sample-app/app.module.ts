@@ -1,0 +1,34 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { APP_FILTER } from '@nestjs/core';
+import { CacheGuardModule } from 'nestjs-cache-guard';
+import { cardsPolicy } from './cards/cards.policy.js';
+import type { SampleConfig } from './config.js';
+import { DashboardModule } from './dashboard/dashboard.module.js';
+import { UnavailableFilter } from './http/unavailable.filter.js';
+import { Database } from './source/database.js';
+import { identityOf } from './source/schema.js';
+import { SourceModule } from './source/source.module.js';
+import { Source } from './source/source.js';
+
+@Module({})
+export class AppModule {
+  /** @param database one to use instead of what the configuration names; not closed by the application */
+  static register(config: SampleConfig, database?: Database): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [
+        SourceModule.register(config, database),
+        CacheGuardModule.forRootAsync({
+          inject: [Database, Source],
+          useFactory: async (source: Database, probed: Source) => ({
+            namespace: config.namespace ?? `bank-dashboard-${await identityOf(source)}`,
+            ...(config.redisUrl ? { redisUrl: config.redisUrl } : {}),
+            domains: cardsPolicy(probed),
+          }),
+        }),
+        DashboardModule,
+      ],
+      providers: [{ provide: APP_FILTER, useClass: UnavailableFilter }],
+    };
+  }
+}

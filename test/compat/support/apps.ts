@@ -1,0 +1,129 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFile, cp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { removeWithParent } from '../../support/children.js';
+import { PROJECT_ROOT } from '../../support/paths.js';
+import type { Failure, Report } from '../app/offers.js';
+import { compileProject } from './compiler.js';
+import { attempt, run, type Ended } from './run.js';
+import { COMPAT_DIR, readManifest, type Tarball } from './tarball.js';
+
+export interface AppPlan {
+  readonly name: string;
+  readonly modules: 'esm' | 'commonjs';
+  /** What the application depends on besides the library, pinned to majors. */
+  readonly dependencies: Readonly<Record<string, string>>;
+}
+
+const SOURCES = join(PROJECT_ROOT, 'test', 'compat', 'app');
+
+/** An application with the packed library in its node_modules, outside of this project: nothing of ours can be found by accident. */
+export class InstalledApp {
+  private constructor(
+    readonly plan: AppPlan,
+    readonly folder: string,
+    readonly remove: () => void,
+  ) {}
+
+  /** Copies the sources, installs the dependencies and the tarball with npm, and compiles. */
+  static async install(plan: AppPlan, tarball: Tarball): Promise<InstalledApp> {
+    const folder = realpathSync(mkdtempSync(join(tmpdir(), `cache-guard-compat-`)));
+    const app = new InstalledApp(plan, folder, removeWithParent(folder));
+    await copyFile(tarball.path, join(folder, basename(tarball.path)));
+    app.write('package.json', {
+      name: plan.name,
+      version: '1.0.0',
+      private: true,
+      type: plan.modules === 'esm' ? 'module' : 'commonjs',
+      dependencies: { ...plan.dependencies, 'nestjs-cache-guard': `file:${basename(tarball.path)}` },
+    });
+    await cp(SOURCES, join(folder, 'src'), { recursive: true });
+    if (!app.hasRedis) rmSync(join(folder, 'src', 'handed-in.ts'));
+    await app.installPackages();
+    return app;
+  }
+
+  get hasRedis(): boolean {
+    return 'ioredis' in this.plan.dependencies;
+  }
+
+  /** The version of a package as the application finds it; `undefined` when it is not there. */
+  versionOf(name: string): string | undefined {
+    const manifest = join(this.folder, 'node_modules', name, 'package.json');
+    if (!existsSync(manifest)) return undefined;
+    return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
+  }
+
+  /** Compiles the application with this project's TypeScript, and gives what it complains of. */
+  compile(overrides: Readonly<Record<string, unknown>> = {}): string[] {
+    this.write('tsconfig.json', {
+      compilerOptions: {
+        target: 'es2022',
+        lib: ['es2023'],
+        module: 'nodenext',
+        strict: true,
+        skipLibCheck: false,
+        esModuleInterop: true,
+        experimentalDecorators: true,
+        emitDecoratorMetadata: true,
+        types: ['node'],
+        typeRoots: [join(PROJECT_ROOT, 'node_modules', '@types')],
+        rootDir: 'src',
+        outDir: 'out',
+        ...overrides,
+      },
+      include: ['src'],
+    });
+    return compileProject(join(this.folder, 'tsconfig.json'), 'nestjs-cache-guard');
+  }
+
+  /** Starts the compiled application and waits until it has ended by itself. */
+  async start(entry: 'main' | 'handed-in', env: Readonly<Record<string, string>>): Promise<Report & Failure> {
+    const ended = await this.node([join('out', `${entry}.js`)], { APP_NAME: this.plan.name, ...env });
+    if (ended.code !== 0 || ended.stderr !== '') {
+      throw new Error(`${this.plan.name} ended with ${ended.code}\n${ended.stdout}\n${ended.stderr}`);
+    }
+    return JSON.parse(ended.stdout) as Report & Failure;
+  }
+
+  /** Runs a line of JavaScript that prints JSON, in the application's folder. */
+  async evaluate(script: string, modules: 'esm' | 'commonjs' = this.plan.modules): Promise<unknown> {
+    const type = modules === 'esm' ? 'module' : 'commonjs';
+    const ended = await this.node([`--input-type=${type}`, '--eval', script]);
+    if (ended.code !== 0) throw new Error(`${script}\nended with ${ended.code}\n${ended.stderr}`);
+    return JSON.parse(ended.stdout);
+  }
+
+  private node(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
+    return attempt(process.execPath, args, { cwd: this.folder, env, timeoutMs: 30_000 });
+  }
+
+  private async installPackages(): Promise<void> {
+    const cached = join(COMPAT_DIR, `${this.plan.name}-${this.dependencyHash()}`);
+    const installed = join(this.folder, 'node_modules');
+    const copy = (from: string, to: string): Promise<void> => cp(from, to, { recursive: true, verbatimSymlinks: true });
+    if (existsSync(cached)) await copy(cached, installed);
+    const flags = ['--no-audit', '--no-fund', '--ignore-scripts', '--no-package-lock', '--prefer-offline'];
+    await run('npm', ['install', ...flags, '--strict-peer-deps', '--loglevel=error'], { cwd: this.folder });
+    if (existsSync(cached)) return;
+    // Everything but the library itself, which is new in each run.
+    const fresh = `${cached}.${process.pid}`;
+    mkdirSync(COMPAT_DIR, { recursive: true });
+    await copy(installed, fresh);
+    rmSync(join(fresh, 'nestjs-cache-guard'), { recursive: true });
+    rmSync(join(fresh, '.package-lock.json'), { force: true });
+    renameSync(fresh, cached);
+  }
+
+  private dependencyHash(): string {
+    const { dependencies, peerDependencies } = readManifest();
+    const all = [this.plan.dependencies, dependencies, peerDependencies];
+    return createHash('sha256').update(JSON.stringify(all)).digest('hex').slice(0, 12);
+  }
+
+  private write(file: string, content: unknown): void {
+    writeFileSync(join(this.folder, file), `${JSON.stringify(content, null, 2)}\n`);
+  }
+}

@@ -1,0 +1,212 @@
+import { setImmediate } from 'node:timers/promises';
+import { Cluster, Redis } from 'ioredis';
+import { CacheGuard, type CacheGuardEvent, type DomainPolicies, type Store } from 'nestjs-cache-guard';
+import { ChaosStore, FakeClock } from 'nestjs-cache-guard/testing';
+import { inject } from 'vitest';
+import { Codecs } from '../../../lib/adapters/codecs/index.js';
+import { MemoryStore } from '../../../lib/adapters/memory/memory-store.js';
+import type { RedisConnect } from '../../../lib/adapters/redis/client-shapes.js';
+import { RedisStore } from '../../../lib/adapters/redis/redis-store.js';
+import { systemClock, systemIds } from '../../../lib/adapters/system.js';
+import type { Ids } from '../../../lib/core/ids.js';
+import type { ThrownCodec } from '../../../lib/core/thrown.js';
+import { Domains } from '../../../lib/engine/domains.js';
+import { uniqueNamespace } from '../../support/namespace.js';
+import { startProxy, type TcpProxy } from '../../support/tcp-proxy.js';
+import { Source } from './source.js';
+
+export type StoreKind = 'memory' | 'redis' | 'cluster';
+
+/** What a process of the fleet is started with. */
+export interface MemberOptions {
+  /** Over, or beside, those of `DOMAINS`. */
+  readonly domains?: DomainPolicies;
+  readonly proxy?: TcpProxy;
+  /** A server of the test's own. */
+  readonly url?: string;
+  readonly namespace?: string;
+  readonly commandTimeoutMs?: number;
+  readonly ids?: Partial<Ids>;
+  readonly thrown?: ThrownCodec;
+}
+
+const TTLS = { freshness: 'operational', softTtl: '1m', hardTtl: '10m', jitter: 0 } as const;
+
+/** One domain for each kind of staleness; loads may take as long as a test needs. */
+export const DOMAINS = {
+  balances: { ...TTLS, stalePolicy: 'never' },
+  rates: { ...TTLS, stalePolicy: 'if-error' },
+  offers: { ...TTLS, stalePolicy: 'while-revalidate' },
+} as const satisfies DomainPolicies;
+
+/** What one fact is worth waiting for, in real time. */
+const PATIENCE_MS = 10_000;
+
+/** Waits for a fact that nobody announces, by asking again and again. */
+export async function until(fact: () => boolean | Promise<boolean>, what = 'the fact'): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  while (!(await fact())) {
+    if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`);
+    await setImmediate();
+  }
+}
+
+/** Lets everything happen that needs no more than turns of the event loop. */
+export async function settle(turns = 5): Promise<void> {
+  for (let turn = 0; turn < turns; turn++) await setImmediate();
+}
+
+type EventOf<T extends CacheGuardEvent['type']> = Extract<CacheGuardEvent, { type: T }>;
+
+/** One process of the fleet: a guard with an identity, a store and a memory of its own. */
+export class Member {
+  readonly events: CacheGuardEvent[] = [];
+  private readonly waiting = new Set<() => void>();
+
+  constructor(
+    readonly guard: CacheGuard,
+    readonly store: ChaosStore,
+    readonly process: string,
+  ) {
+    guard.on((event) => {
+      this.events.push(event);
+      for (const look of this.waiting) look();
+    });
+  }
+
+  all<T extends CacheGuardEvent['type']>(type: T, like: Partial<EventOf<T>> = {}): EventOf<T>[] {
+    return this.events.filter(
+      (event): event is EventOf<T> =>
+        event.type === type &&
+        Object.entries(like).every(([name, value]) => (event as unknown as Record<string, unknown>)[name] === value),
+    );
+  }
+
+  /** The `count`-th such event, past or to come. */
+  heard<T extends CacheGuardEvent['type']>(type: T, like: Partial<EventOf<T>> = {}, count = 1): Promise<EventOf<T>> {
+    return new Promise((resolve) => {
+      const look = (): void => {
+        const event = this.all(type, like)[count - 1];
+        if (!event) return;
+        this.waiting.delete(look);
+        resolve(event);
+      };
+      this.waiting.add(look);
+      look();
+    });
+  }
+}
+
+/** Several processes on one store. */
+export class Fleet {
+  readonly namespace = uniqueNamespace('promise');
+  /** Time of a fleet in memory; it moves when the test says so. */
+  readonly clock = new FakeClock();
+  private readonly memory: MemoryStore;
+  private readonly members: Member[] = [];
+  private readonly sources: Source<never>[] = [];
+  private readonly cleanups: (() => unknown)[] = [];
+  private client: Redis | undefined;
+
+  constructor(readonly kind: StoreKind) {
+    this.memory = new MemoryStore({ clock: this.clock });
+  }
+
+  async start(options: MemberOptions = {}): Promise<Member> {
+    const domains = new Domains();
+    domains.register({ ...DOMAINS, ...options.domains }, 'the test');
+    const ids = { ...systemIds(), ...options.ids };
+    const clock = this.kind === 'memory' ? this.clock : systemClock;
+    const store = new ChaosStore(this.kind === 'memory' ? shared(this.memory) : this.redisStore(ids, options));
+    const thrown = options.thrown ? { thrown: options.thrown } : {};
+    const guard = new CacheGuard({ domains, store, clock, ids, codecs: new Codecs(), ...thrown });
+    const member = new Member(guard, store, ids.process);
+    this.members.push(member);
+    await guard.open();
+    return member;
+  }
+
+  async startAll(count: number, options: MemberOptions = {}): Promise<Member[]> {
+    return Promise.all(Array.from({ length: count }, () => this.start(options)));
+  }
+
+  async pair(options: MemberOptions = {}): Promise<[Member, Member]> {
+    return [await this.start(options), await this.start(options)];
+  }
+
+  source<T = unknown>(): Source<T> {
+    const source = new Source<T>();
+    this.sources.push(source as unknown as Source<never>);
+    return source;
+  }
+
+  /** Between one process and the standalone Redis. */
+  async proxy(): Promise<TcpProxy> {
+    const proxy = await startProxy(Number(new URL(inject('redisUrl')).port));
+    this.finally(() => proxy.stop());
+    return proxy;
+  }
+
+  /** The standalone Redis, from outside of the library. */
+  get raw(): Redis {
+    this.client ??= new Redis(inject('redisUrl'), { lazyConnect: false });
+    return this.client;
+  }
+
+  finally(cleanup: () => unknown): void {
+    this.cleanups.push(cleanup);
+  }
+
+  /** Lets time pass: at once in memory, else as long as it takes. */
+  async pass(ms: number): Promise<void> {
+    if (this.kind === 'memory') return this.clock.run(ms);
+    const from = performance.now();
+    await until(() => performance.now() - from >= ms);
+  }
+
+  async close(): Promise<void> {
+    for (const source of this.sources) source.end();
+    for (const { store } of this.members) store.heal();
+    const closing = Promise.all(this.members.map(({ guard }) => guard.close()));
+    let open = true;
+    const closed = closing.finally(() => (open = false));
+    while (open && this.kind === 'memory') await this.clock.run(1_000);
+    await closed;
+    for (const cleanup of this.cleanups.toReversed()) await cleanup();
+    this.client?.disconnect();
+  }
+
+  private redisStore(ids: Ids, { proxy, url, namespace = this.namespace, commandTimeoutMs = 5_000 }: MemberOptions) {
+    return new RedisStore({ namespace, connect: this.connection(url ?? proxy?.url), clock: systemClock, ids, commandTimeoutMs });
+  }
+
+  private connection(url: string | undefined): RedisConnect {
+    if (url !== undefined || this.kind === 'redis') return { url: url ?? inject('redisUrl') };
+    const client = new Cluster(inject('clusterNodes'), { lazyConnect: true });
+    this.finally(() => client.disconnect());
+    return { client };
+  }
+}
+
+/** One process that closes must not close what the others use. */
+function shared(store: MemoryStore): Store {
+  let closed = false;
+  const listeners: Parameters<Store['onSignal']>[0][] = [];
+  store.onSignal((signal) => {
+    if (!closed) for (const listener of listeners) listener(signal);
+  });
+  return {
+    open: () => store.open(),
+    now: () => store.now(),
+    read: (key, generations) => store.read(key, generations),
+    acquire: (request) => store.acquire(request),
+    renew: (key, token, leaseMs) => store.renew(key, token, leaseMs),
+    commit: (request) => store.commit(request),
+    release: (request) => store.release(request),
+    invalidate: (key, mode) => store.invalidate(key, mode),
+    advance: (generation, mode, ttlMs) => store.advance(generation, mode, ttlMs),
+    sweep: (domain, doomed) => store.sweep(domain, doomed),
+    onSignal: (listener) => void listeners.push(listener),
+    close: async () => void (closed = true),
+  };
+}
