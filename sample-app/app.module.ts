@@ -1,6 +1,6 @@
-import { Module, type DynamicModule } from '@nestjs/common';
+import { Module, type DynamicModule, type FactoryProvider, type OnApplicationShutdown } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
-import { CacheGuardModule } from 'nestjs-cache-guard';
+import { CacheGuard, CacheGuardModule } from 'nestjs-cache-guard';
 import { cardsPolicy } from './cards/cards.policy.js';
 import type { SampleConfig } from './config.js';
 import { DashboardModule } from './dashboard/dashboard.module.js';
@@ -9,6 +9,18 @@ import { Database } from './source/database.js';
 import { identityOf } from './source/schema.js';
 import { SourceModule } from './source/source.module.js';
 import { Source } from './source/source.js';
+
+/** Ends the database last: loads that the guard still lets land need it. */
+const closeDatabase: FactoryProvider<OnApplicationShutdown> = {
+  provide: Symbol('close database'),
+  inject: [CacheGuard, Database],
+  useFactory: (cache: CacheGuard, database: Database) => ({
+    onApplicationShutdown: async () => {
+      await cache.close();
+      await database.close();
+    },
+  }),
+};
 
 @Module({})
 export class AppModule {
@@ -28,7 +40,7 @@ export class AppModule {
         }),
         DashboardModule,
       ],
-      providers: [{ provide: APP_FILTER, useClass: UnavailableFilter }],
+      providers: [{ provide: APP_FILTER, useClass: UnavailableFilter }, ...(database ? [] : [closeDatabase])],
     };
   }
 }

@@ -9,7 +9,7 @@ import type { FlightPlan } from './flight-plan.js';
 import { HolderWait } from './holder-wait.js';
 import { Landing } from './landing.js';
 import { currentFrame, LoadDirectives, LoadFrame, runInFrame } from './load-frames.js';
-import { runLoad, type LoadResult } from './loader.js';
+import { runLoad } from './loader.js';
 import type { Snapshot } from './lookup.js';
 import type { Outcome, Waiter } from './waiter.js';
 
@@ -192,13 +192,8 @@ export class Flight {
     landing.called();
     if (this.plan.forced) this.close(this);
     const directives = new LoadDirectives(this.abort.signal, previous);
-    const frame = new LoadFrame(
-      this.parts.owner,
-      call,
-      directives,
-      this,
-      this.plan.background ? undefined : currentFrame(),
-    );
+    const outer = this.plan.background ? undefined : currentFrame();
+    const frame = new LoadFrame(this.parts.owner, call, directives, this, outer);
     const running = runLoad(
       () => runInFrame(frame, () => call.load(directives)),
       this.abort,
@@ -208,21 +203,11 @@ export class Flight {
     );
     // A loader that does not listen to its signal still works at the source: its slot stays taken.
     void running.settled.then(free);
-    const result = await running.result;
-    await this.land(landing, result, directives, frame);
-  }
-
-  private async land(
-    landing: Landing,
-    result: LoadResult,
-    directives: LoadDirectives,
-    frame: LoadFrame,
-  ): Promise<void> {
     const seal = () => {
       this.phase = 'sealed';
       this.close(this);
     };
-    const verdict = await landing.conclude(result, directives, frame.inheritance, seal);
+    const verdict = await landing.conclude(await running.result, directives, frame.inheritance, seal);
     this.landAll((waiter) => verdict(waiter, waiter.arrived < this.calledAt, waiter === this.starter));
   }
 

@@ -5,6 +5,7 @@ export const dashboardPolicy: DomainPolicies = {
     freshness: 'experience',
     softTtl: '30s',
     owner: 'Web',
-    because: 'A greeting may be late. It is made from balances, though, and so inherits their promise: it is never kept.',
+    because:
+      'A greeting may be late. It is made from balances, though, and so inherits their promise: it is never kept.',
   },
 };

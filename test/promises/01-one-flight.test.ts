@@ -1,4 +1,5 @@
 import { describe, expect } from 'vitest';
+import { until } from './support/fleet.js';
 import { ALL, BOTH, expectFresh, MEMORY, promise } from './support/promise.js';
 import { counted } from './support/source.js';
 
@@ -70,9 +71,10 @@ describe('one flight', () => {
     const reads = members.flatMap(({ guard }) => Array.from({ length: 20 }, () => guard.getOrLoad(OFFER, source.load)));
     expect(new Set(await Promise.all(reads))).toEqual(new Set(['old']));
     const load = await source.call(1);
-    const others = members.filter((member) => member.all('lease', { outcome: 'refused' }).length === 0);
+    const refused = () => members.filter((member) => member.all('lease', { outcome: 'refused' }).length === 1);
+    await until(() => refused().length === 2);
     load.resolve('new');
-    await others[0]!.heard('accepted', { via: 'load' });
+    await until(async () => (await members[0]!.guard.peek(OFFER))?.value === 'new');
     expect(source.calls).toHaveLength(1);
   });
 
