@@ -1,17 +1,27 @@
 import 'reflect-metadata';
-import { Logger } from '@nestjs/common';
+import { ConsoleLogger, Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AppModule } from './app.module.js';
 import { readConfig } from './config.js';
 import { StatusService } from './dashboard/status.service.js';
 
+/** How Nest puts an application together is of no interest here. */
+const FRAMEWORK = new Set(['NestFactory', 'InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestApplication']);
+
+class BankLogger extends ConsoleLogger {
+  override log(message: unknown, ...rest: unknown[]): void {
+    if (!FRAMEWORK.has(String(rest.at(-1)))) super.log(message, ...rest);
+  }
+}
+
 async function start(): Promise<void> {
   const config = readConfig(process.env);
-  const app = await NestFactory.create(AppModule.register(config), { abortOnError: false });
+  const logger = new Logger('Bank');
+  logger.log(config.databaseUrl ? 'Connecting with Postgres …' : 'Starting the embedded Postgres, a few seconds …');
+  const app = await NestFactory.create(AppModule.register(config), { abortOnError: false, logger: new BankLogger() });
   app.enableShutdownHooks();
   await app.listen(config.port);
   const { instance, store, database } = app.get(StatusService, { strict: false }).now();
-  const logger = new Logger('Bank');
   logger.log(`${instance}: cache in ${store}, data in ${database}`);
   logger.log(`The dashboard is at ${(await app.getUrl()).replace('[::1]', 'localhost')}`);
 }

@@ -30,10 +30,10 @@ export class CallMaker {
       key,
       keyInput: target.key,
       generations: [domainGeneration(domain), ...new Set(tags.map((tag) => tagGeneration(domain, tag)))],
-      values: { revive, plain, aliasing } as GuardedCall['values'],
+      values: { revive, plain, aliasing },
       origin: target.origin ?? target.name ?? 'getOrLoad',
       signal: target.signal,
-      load: load as GuardedCall['load'],
+      load,
     };
   }
 

@@ -61,22 +61,24 @@ export class PrometheusPage {
     const prom = findPromClient();
     if (!prom) return;
     this.registry = new prom.Registry();
-    const registers = [this.registry];
-    for (const { name, help, label, read } of FAMILIES) {
-      new prom.Counter({
+    for (const family of FAMILIES) {
+      const { name, help, label } = family;
+      const counter = new prom.Counter({
         name: `cache_guard_${name}`,
         help,
         labelNames: label ? ['domain', label] : ['domain'],
-        registers,
+        registers: [],
         // Copied from the counters when somebody looks: a hit pays for one count, not for two.
         collect() {
           this.reset();
           for (const [domain, counted] of Object.entries(counters.snapshot())) {
-            for (const [labels, value] of series(domain, label, read(counted))) this.inc(labels, value);
+            for (const [labels, value] of series(domain, label, family.read(counted))) this.inc(labels, value);
           }
         },
       });
+      this.registry.registerMetric(counter);
     }
+    const registers = [this.registry];
     const histogram = (name: string, help: string, buckets: number[]) =>
       new prom.Histogram({ name: `cache_guard_${name}`, help, labelNames: ['domain'], buckets, registers });
     this.loadSeconds = histogram('load_seconds', 'Time from the call of a loader to its end', SECONDS);

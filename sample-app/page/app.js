@@ -1,6 +1,7 @@
-const CITIES = ['London', 'New York', 'Manchester', 'Zürich', 'Kraków', 'Lisbon'];
-const OFFERS = ['Car loan at 3.1 %', 'Free card for your partner', 'Home insurance, 10 % off', 'Exchange without fees'];
-const PAYMENTS = ['Coffee and cake', 'Train ticket', 'Bookshop', 'Pharmacy'];
+// Reads the fragments every second and shows them.
+import { DEFINITIONS, ofCustomer, sendCrowd } from './fragments.js';
+import { act, button, byId, call, element, length, money, seconds, span, tell } from './helpers.js';
+
 const STATES = {
   fresh: 'fresh',
   stale: 'stale, as promised',
@@ -8,154 +9,6 @@ const STATES = {
   uncached: 'just made, not kept',
   refused: 'no value',
 };
-
-const byId = (id) => document.getElementById(id);
-const euro = new Intl.NumberFormat('en-IE', { style: 'currency', currency: 'EUR' });
-const money = (cents) => euro.format(cents / 100);
-const clock = (date) => new Date(date).toLocaleTimeString([], { hour12: false });
-const pick = (list) => list[Math.floor(Math.random() * list.length)];
-const customer = () => byId('customer').value;
-const segment = () => byId('customer').selectedOptions[0].dataset.segment;
-
-function element(tag, props = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), props);
-  made.append(...children);
-  return made;
-}
-
-const row = (...cells) => element('li', {}, ...cells);
-const span = (text, className = '') => element('span', { textContent: text, className });
-const button = (textContent, onclick, props = {}) =>
-  element('button', { type: 'button', textContent, onclick, ...props });
-const seconds = (ms) => (ms < 9_950 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 1000)} s`);
-const length = (ms) =>
-  ms < 120_000 ? `${ms / 1000} s` : ms < 7_200_000 ? `${ms / 60_000} min` : `${Math.round(ms / 360_000) / 10} h`;
-
-/** The JSON of an answer; an answer that is no success is thrown with the message of the server. */
-async function call(method, path, body) {
-  const options = body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
-  const response = await fetch(path, { method, cache: 'no-store', ...options });
-  const answer = await response.json();
-  if (response.ok) return answer;
-  throw new Error([answer.message].flat().join(' '));
-}
-
-function tell(text, className = '') {
-  const log = byId('log');
-  log.querySelector('.quiet')?.remove();
-  log.prepend(element('li', { className }, element('time', { textContent: clock(Date.now()) }), text));
-  while (log.children.length > 30) log.lastElementChild.remove();
-}
-
-/** What a button does: says what came of it, and lets every fragment show it at once. */
-async function act(pressed, work) {
-  pressed.disabled = true;
-  try {
-    tell(await work());
-  } catch (error) {
-    tell(`Refused: ${error.message}`, 'bad');
-  } finally {
-    pressed.disabled = false;
-  }
-  readAll();
-}
-
-const ofCustomer = (what) => () => `/api/customers/${customer()}/${what}`;
-
-const DEFINITIONS = [
-  {
-    domain: 'balances',
-    title: 'Balances',
-    path: ofCustomer('balances'),
-    show: (balances) => balances.map(({ name, cents }) => row(span(name), span(money(cents), 'number'))),
-    actions: {
-      'Pay €12.50': () => post(-1250, pick(PAYMENTS)),
-      'Receive €100': () => post(10_000, 'Transfer from a friend'),
-    },
-  },
-  {
-    domain: 'transactions',
-    title: 'Transactions',
-    path: ofCustomer('transactions'),
-    show: (list) =>
-      list.slice(0, 5).map(({ description, cents }) => row(span(description), span(money(cents), 'number'))),
-    actions: {},
-  },
-  {
-    domain: 'card-controls',
-    title: 'Card controls',
-    path: ofCustomer('cards'),
-    show: (cards) => cards.map(showCard),
-    actions: { 'Back office toggles one': toggleInBackOffice },
-    hint: { 'Back office toggles one': 'Writes to the same table and tells no cache; the version probe finds out.' },
-  },
-  {
-    domain: 'offers',
-    title: 'Offers',
-    path: () => `/api/offers/${segment()}`,
-    key: segment,
-    show: (offers) => offers.map(({ title, published }) => row(span(title), span(clock(published), 'age'))),
-    actions: {
-      'Publish an offer': async () => {
-        const { title } = await call('POST', '/api/offers', { segment: segment(), title: pick(OFFERS) });
-        return `Published to ${segment()}: “${title}”. The next reader still gets the old list, and starts the one refresh.`;
-      },
-    },
-  },
-  {
-    domain: 'profile',
-    title: 'Profile',
-    path: ofCustomer('profile'),
-    show: ({ name, email, city }) => [
-      row(span('Name'), span(name)),
-      row(span('E-mail'), span(email)),
-      row(span('City'), span(city)),
-    ],
-    actions: {
-      'Move to another city': async (old) => {
-        const city = pick(CITIES.filter((other) => other !== old?.city));
-        const profile = await call('PATCH', ofCustomer('profile')(), { city });
-        return `${profile.name} moved to ${profile.city}; the write is the new cached value.`;
-      },
-    },
-  },
-];
-
-async function post(cents, description) {
-  const { account } = await call('POST', ofCustomer('transactions')(), {
-    account: `${customer()}-current`,
-    cents,
-    description,
-  });
-  return `Booked ${money(cents)} on ${account}; balances and transactions were invalidated.`;
-}
-
-function showCard({ id, label, blocked }) {
-  const press = (event) =>
-    act(event.currentTarget, async () => {
-      const card = await call('PUT', `${ofCustomer('cards')()}/${id}`, { blocked: !blocked });
-      return `${card.label} is ${card.blocked ? 'blocked' : 'free'}; the next read, anywhere, knows.`;
-    });
-  const name = blocked ? 'Unblock' : 'Block';
-  const state = span(blocked ? 'blocked' : 'active', blocked ? 'blocked' : 'age');
-  const change = button(name, press);
-  change.setAttribute('aria-label', `${name} ${label}`);
-  return row(span(label), state, change);
-}
-
-async function toggleInBackOffice(cards) {
-  const card = cards?.[0];
-  if (!card) throw new Error('there is no card to be seen');
-  const change = { blocked: !card.blocked, through: 'back-office' };
-  await call('PUT', `${ofCustomer('cards')()}/${card.id}`, change);
-  return `The back office ${change.blocked ? 'blocked' : 'freed'} ${card.label} and told no cache; the version probe will tell.`;
-}
-
-async function sendCrowd({ domain, key = customer }) {
-  const { readers, answered, loads, ms } = await call('POST', '/api/crowd', { domain, key: key() });
-  const times = loads === 1 ? '1 load' : `${loads} loads`;
-  return `${readers} readers of ${domain}, nothing cached: ${times} of the source, ${answered} answered within ${ms} ms.`;
-}
 
 /** One card of the page, which reads its own JSON. */
 class FragmentView {
@@ -347,6 +200,16 @@ function readAll() {
   void readStatus();
 }
 
+async function setSource(mode) {
+  try {
+    await call('PUT', '/api/source', { mode });
+    tell(`The source of this instance is ${mode} now.`);
+  } catch (error) {
+    tell(error.message, 'bad');
+  }
+  readAll();
+}
+
 async function start() {
   const promises = Object.fromEntries((await call('GET', '/api/promises')).map((promise) => [promise.domain, promise]));
   const summary = new SummaryView(promises.dashboard);
@@ -359,10 +222,7 @@ async function start() {
 }
 
 byId('customer').addEventListener('change', () => views.forEach((view) => view.restart()));
-byId('source').addEventListener('change', async ({ target }) => {
-  await call('PUT', '/api/source', { mode: target.value }).catch((error) => tell(error.message, 'bad'));
-  tell(`The source of this instance is ${target.value} now.`);
-  readAll();
-});
+document.addEventListener('changed', readAll);
+byId('source').addEventListener('change', ({ target }) => void setSource(target.value));
 
 start().catch(() => (byId('offline').hidden = false));

@@ -11,22 +11,25 @@ const nest = (major: number): Record<string, string> => ({
   'reflect-metadata': '^0.2.0',
   rxjs: '^7.8.0',
 });
+const ioredis = (major: number): Record<string, string> => ({ ioredis: `^${major}.0.0` });
 
-const plans = {
-  nest11Cjs: { name: 'nest11-cjs-ioredis5', modules: 'commonjs', dependencies: { ...nest(11), ioredis: '^5.4.0' } },
-  nest12Esm: { name: 'nest12-esm-ioredis6', modules: 'esm', dependencies: { ...nest(12), ioredis: '^6.0.0' } },
-  nest12Cjs: { name: 'nest12-cjs-ioredis5', modules: 'commonjs', dependencies: { ...nest(12), ioredis: '^5.4.0' } },
-  nest11EsmAlone: { name: 'nest11-esm-no-redis', modules: 'esm', dependencies: nest(11) },
-} satisfies Record<string, AppPlan>;
+const NEST11_CJS: AppPlan = { name: 'nest11-cjs-ioredis5', modules: 'commonjs', packages: { ...nest(11), ...ioredis(5) } };
+const NEST12_ESM: AppPlan = { name: 'nest12-esm-ioredis6', modules: 'esm', packages: { ...nest(12), ...ioredis(6) } };
+const NEST12_CJS: AppPlan = { name: 'nest12-cjs-ioredis5', modules: 'commonjs', packages: { ...nest(12), ...ioredis(5) } };
+const NEST11_ALONE: AppPlan = { name: 'nest11-esm-no-redis', modules: 'esm', packages: nest(11) };
+const WITH_REDIS = [NEST11_CJS, NEST12_ESM, NEST12_CJS];
+const ALL = [...WITH_REDIS, NEST11_ALONE];
+
+const OPTIONAL_PEERS = ['ioredis', 'msgpackr', 'prom-client'];
 
 let tarball: Tarball;
 const installed = new Map<AppPlan, Promise<InstalledApp>>();
 
 /** Installed and compiled once, by the first test that asks. */
 function appOf(plan: AppPlan): Promise<InstalledApp> {
-  const known = installed.get(plan) ?? InstalledApp.install(plan, tarball);
-  installed.set(plan, known);
-  return known;
+  const app = installed.get(plan) ?? InstalledApp.install(plan, tarball);
+  installed.set(plan, app);
+  return app;
 }
 
 beforeAll(async () => {
@@ -35,11 +38,18 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const outcome of await Promise.allSettled(installed.values())) {
-    if (outcome.status === 'fulfilled') outcome.value.remove();
+    if (outcome.status === 'fulfilled') await outcome.value.remove();
   }
-});
+}, PATIENCE_MS);
 
-/** Two calls, one load; an invalidation, a second load; and all of it comes from the application that ran. */
+const inMemory = (): Record<string, string> => ({ APP_NAMESPACE: uniqueNamespace('compat') });
+
+function inRedis(namespace = uniqueNamespace('compat')): Record<string, string> {
+  const redisUrl = inject('redisUrl');
+  return { APP_NAMESPACE: namespace, REDIS_URL: redisUrl, APP_OPTIONS: JSON.stringify({ redisUrl }) };
+}
+
+/** Two calls, one load; an invalidation, a second load. */
 function expectedReport({ name, modules }: AppPlan) {
   const offer = (load: number) => ({ segment: 'gold', madeBy: name, load });
   return {
@@ -51,36 +61,121 @@ function expectedReport({ name, modules }: AppPlan) {
   };
 }
 
-describe.each(Object.values(plans))('the packed library in $name', (plan: AppPlan) => {
+describe.each(ALL)('the packed library in $name', (plan) => {
   let app: InstalledApp;
 
   beforeAll(async () => {
     app = await appOf(plan);
+    app.compile();
   }, PATIENCE_MS);
 
   it('is installed next to the majors that the plan names', () => {
-    const majors = ['@nestjs/common', '@nestjs/core', 'ioredis'].map((name) => app.versionOf(name)?.split('.')[0]);
-    const planned = ['@nestjs/common', '@nestjs/core', 'ioredis'].map(
-      (name) => /\d+/.exec((plan.dependencies as Record<string, string>)[name] ?? '')?.[0],
-    );
-    expect(majors).toEqual(planned);
+    const wanted = Object.entries(plan.packages).map(([name, range]) => [name, /\d+/.exec(range)?.[0]]);
+    expect(wanted.map(([name]) => [name, app.versionOf(name!)?.split('.')[0]])).toEqual(wanted);
   });
 
-  it('type-checks with its declarations, and compiles', () => {
-    expect(app.compile()).toEqual([]);
+  it('compiles, its declarations checked', () => {
+    expect(app.complaints).toEqual([]);
   });
 
-  it('keeps values in memory', async () => {
-    expect(await app.start('main', {})).toEqual(expectedReport(plan));
+  it('keeps values in memory, and lets the process end', async () => {
+    expect(await app.start('main', inMemory())).toEqual(expectedReport(plan));
   });
 
-  it.runIf('ioredis' in plan.dependencies)('keeps values in Redis', async () => {
-    const env = { REDIS_URL: inject('redisUrl'), APP_NAMESPACE: uniqueNamespace('compat') };
-    expect(await app.start('main', env)).toEqual(expectedReport(plan));
+  it('is imported without effects: no handles, no optional package, no default export', async () => {
+    const load = (name: string) => (plan.modules === 'esm' ? `await import('${name}')` : `require('${name}')`);
+    const seen = await app.evaluate(`
+      const before = process.getActiveResourcesInfo().toSorted();
+      const main = ${load('nestjs-cache-guard')};
+      const testing = ${load('nestjs-cache-guard/testing')};
+      const { createRequire } = ${load('node:module')};
+      const loaded = Object.keys(createRequire(process.cwd() + '/x.js').cache);
+      const report = {
+        handles: process.getActiveResourcesInfo().toSorted().join() === before.join(),
+        optional: loaded.filter((path) => /node_modules.(${OPTIONAL_PEERS.join('|')})\\b/.test(path)),
+        defaults: [main, testing].filter((namespace) => 'default' in namespace).length,
+        named: ['CacheGuardModule', 'CacheGuard', 'Cached', 'Invalidates', 'Refreshes'].filter((name) => name in main),
+      };
+      console.log(JSON.stringify(report));
+    `);
+    expect(seen).toEqual({
+      handles: true,
+      optional: [],
+      defaults: 0,
+      named: ['CacheGuardModule', 'CacheGuard', 'Cached', 'Invalidates', 'Refreshes'],
+    });
+  });
+});
+
+describe.each(WITH_REDIS)('the packed library with the ioredis of $name', (plan) => {
+  it('keeps values in Redis, and lets the process end', async () => {
+    const app = await appOf(plan);
+    expect(await app.start('main', inRedis())).toEqual(expectedReport(plan));
   });
 
-  it.runIf('ioredis' in plan.dependencies)('duplicates a client that it is given, and leaves it open', async () => {
-    const env = { REDIS_URL: inject('redisUrl'), APP_NAMESPACE: uniqueNamespace('compat') };
-    expect(await app.start('handed-in', env)).toEqual(expectedReport(plan));
+  it('duplicates a client that it is given, and leaves it open', async () => {
+    const app = await appOf(plan);
+    expect(await app.start('handed-in', inRedis())).toEqual(expectedReport(plan));
+  });
+});
+
+describe('one fleet of all of these', () => {
+  it('shares values: what Nest 11 with ioredis 5 has loaded is a hit for Nest 12 with ioredis 6', async () => {
+    const namespace = uniqueNamespace('compat');
+    const hits: unknown[] = [];
+    for (const plan of WITH_REDIS) {
+      const app = await appOf(plan);
+      const { values, loads } = await app.start('main', inRedis(namespace));
+      hits.push([plan.name, 'first saw', values[0]?.madeBy, 'after', loads.afterTwoCalls, 'loads']);
+    }
+    expect(hits).toEqual([
+      [NEST11_CJS.name, 'first saw', NEST11_CJS.name, 'after', 1, 'loads'],
+      [NEST12_ESM.name, 'first saw', NEST11_CJS.name, 'after', 0, 'loads'],
+      [NEST12_CJS.name, 'first saw', NEST12_ESM.name, 'after', 0, 'loads'],
+    ]);
+  });
+});
+
+describe('CommonJS', () => {
+  it.each([NEST11_CJS, NEST12_CJS])('gets by require what import gives, in $name', async (plan) => {
+    const app = await appOf(plan);
+    const same = await app.evaluate(`
+      const required = require('nestjs-cache-guard');
+      import('nestjs-cache-guard').then((imported) => {
+        console.log(JSON.stringify(Object.keys(required).filter((name) => required[name] !== imported[name])));
+      });
+    `);
+    expect(same).toEqual([]);
+  });
+
+  it('type-checks under module: node20 and under the older commonjs with node10 resolution', async () => {
+    const app = await appOf(NEST11_CJS);
+    const older = { module: 'commonjs', moduleResolution: 'node10', ignoreDeprecations: '6.0' };
+    expect(app.check({ module: 'node20' })).toEqual([]);
+    expect(app.check(older)).toEqual([]);
+  });
+
+  it('is refused by the compiler under module: node16, as the documentation says (TS1479)', async () => {
+    const app = await appOf(NEST11_CJS);
+    const complaints = app.check({ module: 'node16' });
+    expect(complaints).not.toEqual([]);
+    expect(complaints.filter((text) => !/^src\/\S+: TS1479 /.test(text))).toEqual([]);
+  });
+});
+
+describe('without the optional packages', () => {
+  it('has none of them installed', async () => {
+    const app = await appOf(NEST11_ALONE);
+    expect(OPTIONAL_PEERS.map((name) => app.versionOf(name))).toEqual([undefined, undefined, undefined]);
+  });
+
+  it.each([
+    ['ioredis', { redisUrl: 'redis://127.0.0.1:6379' }],
+    ['msgpackr', { domains: { offers: { freshness: 'experience', codec: 'binary' } } }],
+  ])('names the command that installs %s when the options need it', async (name, options) => {
+    const app = await appOf(NEST11_ALONE);
+    const { failed } = await app.start('main', { ...inMemory(), APP_OPTIONS: JSON.stringify(options) });
+    expect(failed).toMatchObject({ ours: true, name: 'CacheGuardConfigError', code: 'CG_MISSING_PEER' });
+    expect(failed.message).toContain(`npm install ${name}`);
   });
 });

@@ -22,7 +22,7 @@ describe('no stale set: a foreground load', () => {
     'of its key': (b: Member) => b.guard.invalidate(BALANCE),
     'of its key, marking stale': (b: Member) => b.guard.invalidate({ ...BALANCE, mode: 'expire' }),
     'of its tag': (b: Member) => b.guard.invalidateTags({ domain: 'balances', tags: ['customer:1'] }),
-    'of its domain': (b: Member) => b.guard.invalidateDomain({ domain: 'balances' }),
+    'of its domain': (b: Member) => b.guard.invalidateDomain('balances'),
   };
   for (const [what, invalidate] of Object.entries(invalidations)) {
     promise(2, `a load that an invalidation ${what} crossed is not kept`, ALL, async (fleet) => {

@@ -215,9 +215,9 @@ export class RedisStore implements Store {
     const groups = this.topology.spread ? keys.map((key) => [key]) : keys.length > 0 ? [keys] : [];
     const answers = await Promise.all(
       groups.map(async (group) => {
-        const { reply, epoch } = await this.runAt(group[0]!, scripts.generations, group, (_link, epoch) => [
+        const { reply, epoch } = await this.runAt(group[0]!, scripts.generations, group, (_link, known) => [
           Math.ceil(ttlMs),
-          epoch,
+          known,
         ]);
         return (reply as Buffer[]).map((record) => parseGeneration(record, epoch));
       }),

@@ -1,5 +1,5 @@
 import calculateSlot from 'cluster-key-slot';
-import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { Redis, type Cluster } from 'ioredis';
 import type { Clock } from '../../core/clock.js';
 import { unavailable } from './budget.js';
 import { isCluster, OWN_OPTIONS, type RedisConnect } from './client-shapes.js';
@@ -36,15 +36,15 @@ export function topologyOf(connect: RedisConnect, clock: Clock, timeoutMs: numbe
     ...own,
     enableOfflineQueue: true,
     maxRetriesPerRequest: null,
-  } as Partial<RedisOptions>);
+  });
   return new SingleTopology(client, listener, clock);
 }
 
 function open(connect: RedisConnect, own: object): Redis | Cluster {
-  if ('url' in connect) return new Redis(connect.url, { ...connect.options, ...own } as RedisOptions);
-  if ('options' in connect) return new Redis({ ...connect.options, ...own } as RedisOptions);
+  if ('url' in connect) return new Redis(connect.url, { ...connect.options, ...own });
+  if ('options' in connect) return new Redis({ ...connect.options, ...own });
   const given = connect.client as unknown as Redis | Cluster;
-  if (!isCluster(given)) return given.duplicate(own as Partial<RedisOptions>);
+  if (!isCluster(given)) return given.duplicate(own);
   const redisOptions = { ...given.options.redisOptions, ...own };
   return given.duplicate([], {
     redisOptions,

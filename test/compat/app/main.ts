@@ -1,5 +1,6 @@
+import type { CacheGuardModuleOptions } from 'nestjs-cache-guard';
 import { baseOptions, main } from './offers.js';
 
-const redisUrl = process.env['REDIS_URL'];
+const given = JSON.parse(process.env['APP_OPTIONS'] ?? '{}') as Partial<CacheGuardModuleOptions>;
 
-void main(redisUrl === undefined ? baseOptions() : { ...baseOptions(), redisUrl });
+void main({ ...baseOptions(), ...given });

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { copyFile, cp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { removeWithParent } from '../../support/children.js';
 import { PROJECT_ROOT } from '../../support/paths.js';
 import type { Failure, Report } from '../app/offers.js';
@@ -14,22 +14,24 @@ export interface AppPlan {
   readonly name: string;
   readonly modules: 'esm' | 'commonjs';
   /** What the application depends on besides the library, pinned to majors. */
-  readonly dependencies: Readonly<Record<string, string>>;
+  readonly packages: Readonly<Record<string, string>>;
 }
 
 const SOURCES = join(PROJECT_ROOT, 'test', 'compat', 'app');
 
 /** An application with the packed library in its node_modules, outside of this project: nothing of ours can be found by accident. */
 export class InstalledApp {
+  complaints: readonly string[] = ['not compiled yet'];
+
   private constructor(
     readonly plan: AppPlan,
     readonly folder: string,
-    readonly remove: () => void,
+    private readonly removeFolder: () => void,
   ) {}
 
   /** Copies the sources, installs the dependencies and the tarball with npm, and compiles. */
   static async install(plan: AppPlan, tarball: Tarball): Promise<InstalledApp> {
-    const folder = realpathSync(mkdtempSync(join(tmpdir(), `cache-guard-compat-`)));
+    const folder = realpathSync(mkdtempSync(join(tmpdir(), 'cache-guard-compat-')));
     const app = new InstalledApp(plan, folder, removeWithParent(folder));
     await copyFile(tarball.path, join(folder, basename(tarball.path)));
     app.write('package.json', {
@@ -37,7 +39,7 @@ export class InstalledApp {
       version: '1.0.0',
       private: true,
       type: plan.modules === 'esm' ? 'module' : 'commonjs',
-      dependencies: { ...plan.dependencies, 'nestjs-cache-guard': `file:${basename(tarball.path)}` },
+      dependencies: { ...plan.packages, 'nestjs-cache-guard': `file:${basename(tarball.path)}` },
     });
     await cp(SOURCES, join(folder, 'src'), { recursive: true });
     if (!app.hasRedis) rmSync(join(folder, 'src', 'handed-in.ts'));
@@ -46,37 +48,24 @@ export class InstalledApp {
   }
 
   get hasRedis(): boolean {
-    return 'ioredis' in this.plan.dependencies;
+    return 'ioredis' in this.plan.packages;
   }
 
   /** The version of a package as the application finds it; `undefined` when it is not there. */
   versionOf(name: string): string | undefined {
-    const manifest = join(this.folder, 'node_modules', name, 'package.json');
+    const manifest = join(this.packages, name, 'package.json');
     if (!existsSync(manifest)) return undefined;
     return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
   }
 
-  /** Compiles the application with this project's TypeScript, and gives what it complains of. */
-  compile(overrides: Readonly<Record<string, unknown>> = {}): string[] {
-    this.write('tsconfig.json', {
-      compilerOptions: {
-        target: 'es2022',
-        lib: ['es2023'],
-        module: 'nodenext',
-        strict: true,
-        skipLibCheck: false,
-        esModuleInterop: true,
-        experimentalDecorators: true,
-        emitDecoratorMetadata: true,
-        types: ['node'],
-        typeRoots: [join(PROJECT_ROOT, 'node_modules', '@types')],
-        rootDir: 'src',
-        outDir: 'out',
-        ...overrides,
-      },
-      include: ['src'],
-    });
-    return compileProject(join(this.folder, 'tsconfig.json'), 'nestjs-cache-guard');
+  /** Compiles the application; what the compiler complains of is in `complaints`. */
+  compile(): void {
+    this.complaints = this.runCompiler({ outDir: 'out' });
+  }
+
+  /** What the compiler complains of with other options; nothing is written. */
+  check(overrides: Readonly<Record<string, unknown>>): string[] {
+    return this.runCompiler({ noEmit: true, ...overrides });
   }
 
   /** Starts the compiled application and waits until it has ended by itself. */
@@ -96,34 +85,73 @@ export class InstalledApp {
     return JSON.parse(ended.stdout);
   }
 
+  /** Puts the packages back into the cache and takes the rest away. */
+  async remove(): Promise<void> {
+    rmSync(join(this.packages, 'nestjs-cache-guard'), { recursive: true, force: true });
+    rmSync(join(this.packages, '.package-lock.json'), { force: true });
+    await move(this.packages, this.cachedPackages);
+    this.removeFolder();
+  }
+
   private node(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
     return attempt(process.execPath, args, { cwd: this.folder, env, timeoutMs: 30_000 });
   }
 
+  /** Moved and not copied: between runs the packages lie in the cache, all but the library itself, which is new in each run. */
   private async installPackages(): Promise<void> {
-    const cached = join(COMPAT_DIR, `${this.plan.name}-${this.dependencyHash()}`);
-    const installed = join(this.folder, 'node_modules');
-    const copy = (from: string, to: string): Promise<void> => cp(from, to, { recursive: true, verbatimSymlinks: true });
-    if (existsSync(cached)) await copy(cached, installed);
+    await move(this.cachedPackages, this.packages);
     const flags = ['--no-audit', '--no-fund', '--ignore-scripts', '--no-package-lock', '--prefer-offline'];
     await run('npm', ['install', ...flags, '--strict-peer-deps', '--loglevel=error'], { cwd: this.folder });
-    if (existsSync(cached)) return;
-    // Everything but the library itself, which is new in each run.
-    const fresh = `${cached}.${process.pid}`;
-    mkdirSync(COMPAT_DIR, { recursive: true });
-    await copy(installed, fresh);
-    rmSync(join(fresh, 'nestjs-cache-guard'), { recursive: true });
-    rmSync(join(fresh, '.package-lock.json'), { force: true });
-    renameSync(fresh, cached);
+  }
+
+  private runCompiler(overrides: Readonly<Record<string, unknown>>): string[] {
+    this.write('tsconfig.json', {
+      compilerOptions: {
+        target: 'es2022',
+        lib: ['es2023'],
+        module: 'nodenext',
+        strict: true,
+        skipLibCheck: false,
+        esModuleInterop: true,
+        experimentalDecorators: true,
+        emitDecoratorMetadata: true,
+        types: ['node'],
+        typeRoots: [join(PROJECT_ROOT, 'node_modules', '@types')],
+        rootDir: 'src',
+        ...overrides,
+      },
+      include: ['src'],
+    });
+    return compileProject(join(this.folder, 'tsconfig.json'), 'nestjs-cache-guard');
+  }
+
+  private get packages(): string {
+    return join(this.folder, 'node_modules');
+  }
+
+  private get cachedPackages(): string {
+    return join(COMPAT_DIR, `${this.plan.name}-${this.dependencyHash()}`);
   }
 
   private dependencyHash(): string {
     const { dependencies, peerDependencies } = readManifest();
-    const all = [this.plan.dependencies, dependencies, peerDependencies];
+    const all = [this.plan.packages, dependencies, peerDependencies];
     return createHash('sha256').update(JSON.stringify(all)).digest('hex').slice(0, 12);
   }
 
   private write(file: string, content: unknown): void {
     writeFileSync(join(this.folder, file), `${JSON.stringify(content, null, 2)}\n`);
+  }
+}
+
+/** Moves a folder, if it is there and its new place is free. */
+async function move(from: string, to: string): Promise<void> {
+  if (!existsSync(from) || existsSync(to)) return;
+  mkdirSync(dirname(to), { recursive: true });
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
+    await cp(from, to, { recursive: true, verbatimSymlinks: true });
   }
 }

@@ -78,6 +78,7 @@ describe('types and structures are told apart', () => {
     ['where one text ends', [['ab', 'c'], ['a', 'bc'], ['abc'], ['a', 'b', 'c'], ['a,b', 'c'], ['a', 's1:b']]],
     ['where a structure ends', [[['a'], 'b'], [['a', 'b']], [[['a']], 'b'], [{ a: 'b' }], [{ a: ['b'] }]]],
     ['names and values', [{ a: 'b' }, { b: 'a' }, { ab: '' }, { a: 'b', c: '' }, { a: { b: '' } }]],
+    ['where an object ends', [{ a: { b: 1 } }, { a: {}, b: 1 }, [{}, { b: 1 }], [{ b: 1 }]]],
     ['missing and undefined', [{}, { a: undefined }, { a: null }, { a: '' }]],
     ['dates', [new Date(0), 0, '1970-01-01T00:00:00.000Z', new Date(1)]],
     [
@@ -101,6 +102,18 @@ describe('types and structures are told apart', () => {
     expect(new Set(values.map((value) => derived(value, 0))).size).toBe(values.length);
     const explicit = values.filter((value) => value !== undefined && value !== null && value !== '' && value === value);
     expect(new Set(explicit.map(keySegment)).size).toBe(explicit.length);
+  });
+
+  it('content that looks like the end of one part and the start of the next', () => {
+    const text = (content: string) => Buffer.from(content, 'utf16le');
+    const joined = (...parts: string[]) =>
+      Buffer.concat(parts.flatMap((part, i) => (i === 0 ? [text(part)] : [Buffer.from('s'), text(part)])));
+    const wide = (...parts: string[]) => joined(...parts).toString('utf16le');
+    expect(derived('c', 'd', wide('e', 'f', 'g'))).not.toBe(derived(wide('c', 'd', 'e'), 'f', 'g'));
+
+    const head = Buffer.concat([Buffer.from('B6:'), text('Buffer')]);
+    const bytes = (...parts: string[]) => Buffer.from(parts.join(head.toString('latin1')), 'latin1');
+    expect(derived(bytes('c'), bytes('d', 'e'))).not.toBe(derived(bytes('c', 'd'), bytes('e')));
   });
 
   it('arguments and their grouping', () => {
