@@ -3,12 +3,15 @@ import type { Clock } from '../core/clock.js';
 import { ENTRY_ID_BYTES } from '../core/entry.js';
 import type { Ids } from '../core/ids.js';
 
+/** Node fires a longer timer at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** The machine's clocks and timers. Timers do not keep the process alive: a cache must never be what holds up an exit. */
 export const systemClock: Clock = {
   monotonic: () => performance.now(),
   wall: () => Date.now(),
   schedule(ms, run) {
-    const timer = setTimeout(run, ms);
+    const timer = setTimeout(run, Math.min(ms, LONGEST_TIMER_MS));
     timer.unref();
     return () => clearTimeout(timer);
   },

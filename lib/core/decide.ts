@@ -65,7 +65,8 @@ export function decide(found: Found, policy: Policy, nowMs: number): Decision {
   if (entry.flags & FLAG.hitForMiss) {
     return lost || invalidated || nowMs >= entry.hardMs ? load('absent') : { kind: 'pass' };
   }
-  const hardMs = Math.min(entry.hardMs, entry.beganMs + policy.hardTtlMs);
+  const negative = (entry.flags & FLAG.negative) !== 0;
+  const hardMs = Math.min(entry.hardMs, entry.beganMs + (negative ? (policy.negativeTtlMs ?? 0) : policy.hardTtlMs));
   if (nowMs >= hardMs) return load('expired');
 
   if (!policy.staleAllowed) {
@@ -89,8 +90,7 @@ export function decide(found: Found, policy: Policy, nowMs: number): Decision {
 
 /** Stale windows start here: at the soft TTL, or at the invalidation if that came first. */
 function softExpiry({ entry, drift }: EntryView, policy: Policy): number {
-  const ttlMs = entry.flags & FLAG.negative ? (policy.negativeTtlMs ?? 0) : policy.softTtlMs;
-  const softMs = Math.min(entry.softMs, entry.beganMs + ttlMs);
+  const softMs = Math.min(entry.softMs, entry.beganMs + policy.softTtlMs);
   return drift.kind === 'expired' ? Math.min(softMs, drift.atMs) : softMs;
 }
 

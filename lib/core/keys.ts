@@ -9,13 +9,15 @@ export type KeyPart = string | number | bigint | boolean | Date | readonly unkno
 /** A key as the store knows it: `<domain>:<name>:<partition>:<key>`, at most about 250 characters of a safe alphabet. */
 export type EntryKey = string;
 
-/** Longer texts may be tokens or ids of persons: they are hashed. */
-const READABLE = /^[A-Za-z0-9_.-]{1,24}$/;
+/** Longer texts may be tokens, and eight digits a card, an account or a telephone: those are hashed. */
+const READABLE = /^(?!(?:\D*\d){8})[A-Za-z0-9_.-]{1,24}$/;
+/** Names come from the code and hold no secrets. */
+const READABLE_NAME = /^[A-Za-z0-9_.-]{1,64}$/;
 
-function segment(value: unknown): string {
-  if (typeof value === 'string' && READABLE.test(value)) return `s.${value}`;
-  if (typeof value === 'number' && Number.isSafeInteger(value)) return `n.${value}`;
-  if (typeof value === 'bigint' && value > -(10n ** 24n) && value < 10n ** 24n) return `i.${value}`;
+function segment(value: unknown, readable = READABLE): string {
+  if (typeof value === 'string' && readable.test(value)) return `s.${value}`;
+  if (typeof value === 'number' && Number.isSafeInteger(value) && readable.test(String(value))) return `n.${value}`;
+  if (typeof value === 'bigint' && readable.test(String(value))) return `i.${value}`;
   if (typeof value === 'boolean') return `b.${value}`;
   return `h.${digest(value, 'key')}`;
 }
@@ -78,7 +80,7 @@ export interface EntryKeyParts {
 }
 
 export function entryKey({ domain, name, partition, segment: last }: EntryKeyParts): EntryKey {
-  return `${domain}:${name ? segment(name) : ''}:${partition === undefined ? '' : segment(partition)}:${last}`;
+  return `${domain}:${name ? segment(name, READABLE_NAME) : ''}:${partition === undefined ? '' : segment(partition)}:${last}`;
 }
 
 export function domainGeneration(domain: string): GenerationName {

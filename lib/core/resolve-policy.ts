@@ -1,5 +1,6 @@
-import { formatDuration, parseDuration } from './durations.js';
-import { CacheGuardConfigError, describeValue } from './errors.js';
+import { formatDuration } from './durations.js';
+import { describeValue } from './errors.js';
+import { FieldChecker, isRecord } from './field-checker.js';
 import { FRESHNESS_PRESETS, type FreshnessPreset } from './freshness.js';
 import type { DomainPolicyConfig, FreshnessOverrides, LoadOutcome, Policy, StalePolicy } from './policy.js';
 
@@ -26,11 +27,11 @@ export function resolvePolicy(
   overrides: FreshnessOverrides = {},
   place?: string,
 ): Policy {
-  const check = new Checker(domain, place);
+  const check = new PolicyChecker(domain, place);
   check.shape(config);
   const preset = FRESHNESS_PRESETS[config.freshness];
   check.record('overrides', overrides, ['softTtl', 'hardTtl', 'stalePolicy']);
-  const merged: DomainPolicyConfig = { ...config, ...withoutUndefined(overrides) };
+  const merged = { ...withinOverride(config, overrides), ...withoutUndefined(overrides) };
   const stalePolicy = check.stalePolicy(merged, preset);
   const keep = stalePolicy === 'no-store' ? 'nothing' : stalePolicy === 'validate' ? 'validated' : 'entry';
   const ttl = keep === 'nothing' ? check.noTtls(merged) : check.ttls(merged, preset, stalePolicy);
@@ -92,9 +93,11 @@ function isFailureByDefault(error: unknown): boolean {
   return !(typeof status === 'function' && Number(status.call(error)) < 500);
 }
 
-/** Not for arrays, dates, maps and the like, which have no fields and would pass for empty. */
-function isRecord(value: unknown): boolean {
-  return Object.prototype.toString.call(value) === '[object Object]';
+/** A method that keeps nothing has no use for the TTLs of its domain. */
+function withinOverride(config: DomainPolicyConfig, { stalePolicy }: FreshnessOverrides): DomainPolicyConfig {
+  return stalePolicy === 'no-store'
+    ? { ...config, softTtl: undefined, hardTtl: undefined, negativeTtl: undefined }
+    : config;
 }
 
 function withoutUndefined(overrides: FreshnessOverrides): FreshnessOverrides {
@@ -103,22 +106,8 @@ function withoutUndefined(overrides: FreshnessOverrides): FreshnessOverrides {
 
 type Ttls = Pick<Policy, 'softTtlMs' | 'hardTtlMs' | 'whileRevalidateMs' | 'ifErrorMs'>;
 
-/** Reads fields one by one; every refusal has the same form. */
-class Checker {
-  constructor(
-    private readonly domain: string,
-    private readonly place: string | undefined,
-  ) {}
-
-  fail(field: string, value: unknown, mend: string): never {
-    const where = this.place ? ` (set by ${this.place})` : '';
-    throw new CacheGuardConfigError(
-      'CG_INVALID_POLICY',
-      `Cache domain '${this.domain}'${where}: ${field} = ${describeValue(value)} is refused; ${mend}.`,
-      { domain: this.domain, field },
-    );
-  }
-
+/** The fields of a domain's policy, each with what contradicts it. */
+class PolicyChecker extends FieldChecker {
   shape(config: DomainPolicyConfig): void {
     if (!DOMAIN_NAME.test(this.domain)) {
       this.fail('name', this.domain, 'start with a letter and use letters, digits, _ and - only, 64 at most');
@@ -130,16 +119,6 @@ class Checker {
     for (const [field, value] of Object.entries(config)) {
       if (!KNOWN_FIELDS.has(field)) this.fail(field, value, 'there is no such field; check the spelling');
     }
-  }
-
-  /** A nested object; anything else would be read as an empty one. */
-  record<R extends object>(field: string, value: R | undefined, known: readonly (keyof R)[]): R | undefined {
-    if (value === undefined) return undefined;
-    if (!isRecord(value)) this.fail(field, value, `give an object with ${known.join(', ')}`);
-    for (const [name, inner] of Object.entries(value)) {
-      if (!known.includes(name as keyof R)) this.fail(`${field}.${name}`, inner, `the fields are ${known.join(', ')}`);
-    }
-    return value;
   }
 
   stalePolicy(config: DomainPolicyConfig, preset: FreshnessPreset): StalePolicy {
@@ -224,49 +203,6 @@ class Checker {
       this.fail('negativeTtl', negativeTtl, `make it at most softTtl (${formatDuration(softTtlMs)})`);
     }
     return ms;
-  }
-
-  duration(field: string, value: unknown, fallback: number, least: number): number {
-    if (value === undefined) return fallback;
-    const ms = parseDuration(value);
-    if (ms === undefined) {
-      this.fail(
-        field,
-        value,
-        "give milliseconds as a number, or a string with its unit such as '250ms', '30s', '5m', '1h', '1d' (at most 49d)",
-      );
-    }
-    if (ms < least) this.fail(field, value, `make it at least ${formatDuration(least)}`);
-    return ms;
-  }
-
-  integer(field: string, value: unknown, fallback: number, least: number): number {
-    if (value !== undefined && !Number.isInteger(value)) this.fail(field, value, 'give a whole number');
-    return this.number(field, value, fallback, least, Number.MAX_SAFE_INTEGER);
-  }
-
-  number(field: string, value: unknown, fallback: number, least: number, most: number): number {
-    if (value === undefined) return fallback;
-    if (typeof value !== 'number' || !(value >= least && value <= most)) {
-      this.fail(field, value, `give a number from ${least} to ${most}`);
-    }
-    return value;
-  }
-
-  fn<F>(field: string, value: F | undefined): F | undefined {
-    if (value !== undefined && typeof value !== 'function') this.fail(field, value, 'give a function');
-    return value;
-  }
-
-  text(field: string, value: unknown): string | undefined {
-    if (value === undefined || typeof value === 'string') return value;
-    return this.fail(field, value, 'give a text');
-  }
-
-  /** The first is the default. */
-  oneOf<T extends string>(field: string, value: T | undefined, allowed: readonly [T, ...T[]]): T {
-    if (value === undefined) return allowed[0];
-    return allowed.includes(value) ? value : this.fail(field, value, `use one of ${allowed.join(', ')}`);
   }
 
   schema(value: unknown): string {

@@ -17,6 +17,7 @@ import type { Outcome, Waiter } from './waiter.js';
 export type Verdict = (waiter: Waiter, before: boolean, starter: boolean) => Outcome;
 
 const AGAIN: Outcome = { kind: 'again', insist: false };
+const NO_BACKOFF = { baseMs: 0, maxMs: 0 };
 const AGAIN_INSISTING: Outcome = { kind: 'again', insist: true };
 
 /** From the end of a load to what everybody gets: makes the entry, commits it, and says who may have it. */
@@ -55,7 +56,23 @@ export class Landing {
     await this.committer?.release(undefined);
   }
 
+  /** Never rejects: whatever a function of the policy throws here must not leave the lease behind. */
   async conclude(
+    result: LoadResult,
+    directives: LoadDirectives,
+    inheritance: Inheritance,
+    seal: () => void,
+  ): Promise<Verdict> {
+    try {
+      return await this.verdict(result, directives, inheritance, seal);
+    } catch (error) {
+      seal();
+      await this.committer?.release(NO_BACKOFF);
+      return () => ({ kind: 'failed', error });
+    }
+  }
+
+  private async verdict(
     result: LoadResult,
     directives: LoadDirectives,
     inheritance: Inheritance,
@@ -156,9 +173,7 @@ export class Landing {
     seal();
     const { staleAllowed, backoffBaseMs, backoffMaxMs } = this.plan.call.policy;
     // Without a permitted old value every reader needs an answer now: nobody is kept away from the source.
-    void this.committer?.release(
-      staleAllowed ? { baseMs: backoffBaseMs, maxMs: backoffMaxMs } : { baseMs: 0, maxMs: 0 },
-    );
+    void this.committer?.release(staleAllowed ? { baseMs: backoffBaseMs, maxMs: backoffMaxMs } : NO_BACKOFF);
     return () => ({ kind: 'failed', error });
   }
 

@@ -69,9 +69,10 @@ export class Writes {
       await token?.drop().catch((cause: unknown) => this.trouble(call, 'release', cause));
       throw error;
     }
+    const invalidate = () => this.invalidate(call.policy, [call.key], defaultMode(call.policy));
     const kept = token
-      ? this.put(call, token, value, directives, frame.inheritance)
-      : this.invalidate(call.policy, [call.key], defaultMode(call.policy));
+      ? this.put(call, token, value, directives, frame.inheritance).catch(() => invalidate())
+      : invalidate();
     await kept.catch((error: unknown) => this.trouble(call, 'commit', error));
     return value;
   }

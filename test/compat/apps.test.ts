@@ -85,21 +85,24 @@ describe.each(ALL)('the packed library in $name', (plan) => {
   it('is imported without effects: no handles, no optional package, no default export', async () => {
     const load = (name: string) => (plan.modules === 'esm' ? `await import('${name}')` : `require('${name}')`);
     const seen = await app.evaluate(`
-      const before = process.getActiveResourcesInfo().toSorted();
+      const write = process.stdout.write.bind(process.stdout);
+      const before = process.getActiveResourcesInfo();
       const main = ${load('nestjs-cache-guard')};
       const testing = ${load('nestjs-cache-guard/testing')};
       const { createRequire } = ${load('node:module')};
-      const loaded = Object.keys(createRequire(process.cwd() + '/x.js').cache);
-      const report = {
-        handles: process.getActiveResourcesInfo().toSorted().join() === before.join(),
-        optional: loaded.filter((path) => /node_modules.(${OPTIONAL_PEERS.join('|')})\\b/.test(path)),
-        defaults: [main, testing].filter((namespace) => 'default' in namespace).length,
-        named: ['CacheGuardModule', 'CacheGuard', 'Cached', 'Invalidates', 'Refreshes'].filter((name) => name in main),
-      };
-      console.log(JSON.stringify(report));
+      // The loader's own file handles are gone in the next turn.
+      setImmediate(() => {
+        const loaded = Object.keys(createRequire(process.cwd() + '/any.js').cache);
+        write(JSON.stringify({
+          handles: { before, after: process.getActiveResourcesInfo() },
+          optional: loaded.filter((path) => /node_modules.(${OPTIONAL_PEERS.join('|')})\\b/.test(path)),
+          defaults: [main, testing].filter((namespace) => 'default' in namespace).length,
+          named: ['CacheGuardModule', 'CacheGuard', 'Cached', 'Invalidates', 'Refreshes'].filter((name) => name in main),
+        }));
+      });
     `);
     expect(seen).toEqual({
-      handles: true,
+      handles: { before: ['PipeWrap'], after: ['PipeWrap'] },
       optional: [],
       defaults: 0,
       named: ['CacheGuardModule', 'CacheGuard', 'Cached', 'Invalidates', 'Refreshes'],
@@ -155,11 +158,11 @@ describe('CommonJS', () => {
     expect(app.check(older)).toEqual([]);
   });
 
-  it('is refused by the compiler under module: node16, as the documentation says (TS1479)', async () => {
+  it('is refused by the compiler under module: node16, as the documentation says (TS1479, TS1541)', async () => {
     const app = await appOf(NEST11_CJS);
     const complaints = app.check({ module: 'node16' });
     expect(complaints).not.toEqual([]);
-    expect(complaints.filter((text) => !/^src\/\S+: TS1479 /.test(text))).toEqual([]);
+    expect(complaints.filter((text) => !/^src\/\S+: TS(1479|1541) /.test(text))).toEqual([]);
   });
 });
 
@@ -174,7 +177,7 @@ describe('without the optional packages', () => {
     ['msgpackr', { domains: { offers: { freshness: 'experience', codec: 'binary' } } }],
   ])('names the command that installs %s when the options need it', async (name, options) => {
     const app = await appOf(NEST11_ALONE);
-    const { failed } = await app.start('main', { ...inMemory(), APP_OPTIONS: JSON.stringify(options) });
+    const failed = await app.startRefused( { ...inMemory(), APP_OPTIONS: JSON.stringify(options) });
     expect(failed).toMatchObject({ ours: true, name: 'CacheGuardConfigError', code: 'CG_MISSING_PEER' });
     expect(failed.message).toContain(`npm install ${name}`);
   });

@@ -5,6 +5,7 @@ import {
   Get,
   Header,
   HttpCode,
+  HttpException,
   Inject,
   Injectable,
   NotFoundException,
@@ -30,13 +31,14 @@ import { Cached, CacheGuardModule, Invalidates } from 'nestjs-cache-guard';
 import { map, type Observable } from 'rxjs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { uniqueNamespace } from '../support/namespace.js';
-import { gate, listenApp } from './support/app.js';
+import { failureOf, gate, listenApp, startApp } from './support/app.js';
 
 const root = () =>
   CacheGuardModule.forRoot({
     namespace: uniqueNamespace(),
     domains: {
       offers: { freshness: 'experience' },
+      absences: { freshness: 'reference', isAbsent: (outcome) => 'error' in outcome },
       catalog: {
         freshness: 'reference',
         isAbsent: (outcome) => 'error' in outcome && outcome.error instanceof NotFoundException,
@@ -173,6 +175,41 @@ describe('a route handler', () => {
     expect(controller.calls).toBe(1);
     expect([(await get('/bad')).status, (await get('/bad')).status]).toEqual([400, 400]);
     expect(controller.calls).toBe(3);
+  });
+});
+
+describe('an absence that is thrown', () => {
+  class NoSuchOffer extends NotFoundException {
+    constructor(readonly id: string) {
+      super({ message: `no offer ${id}`, id });
+    }
+  }
+
+  @Injectable()
+  class Catalog {
+    calls = 0;
+
+    @Cached({ domain: 'absences' })
+    async get(kind: 'own exception' | 'plain exception' | 'error'): Promise<never> {
+      this.calls++;
+      if (kind === 'own exception') throw new NoSuchOffer('7');
+      if (kind === 'plain exception') throw new HttpException('gone fishing', 404);
+      throw Object.assign(new RangeError('none left'), { code: 'NONE' });
+    }
+  }
+
+  it.each([
+    ['own exception', NotFoundException, { name: 'NoSuchOffer', message: 'no offer 7', status: 404 }],
+    ['plain exception', HttpException, { name: 'HttpException', message: 'gone fishing', response: 'gone fishing' }],
+    ['error', Error, { name: 'RangeError', message: 'none left', code: 'NONE' }],
+  ] as const)('is thrown again by a hit: %s', async (kind, type, fields) => {
+    const { of } = await startApp({ imports: [root()], providers: [Catalog] });
+    const catalog = of<Catalog>(Catalog);
+    for (const error of [await failureOf(() => catalog.get(kind)), await failureOf(() => catalog.get(kind))]) {
+      expect(error).toBeInstanceOf(type);
+      expect(error).toMatchObject(fields);
+    }
+    expect(catalog.calls).toBe(1);
   });
 });
 

@@ -1,10 +1,10 @@
 import { Injectable } from '@nestjs/common';
-import { Cached, CacheGuardStoreError, Invalidates, Refreshes } from 'nestjs-cache-guard';
+import { Cached, Invalidates, Refreshes } from 'nestjs-cache-guard';
 import { describe, expect, it } from 'vitest';
-import { MemoryStore } from '../../lib/adapters/memory/memory-store.js';
 import { systemClock } from '../../lib/adapters/system.js';
 import { STORE } from '../../lib/nest/tokens.js';
 import { failureOf, startApp } from './support/app.js';
+import { AwayStore } from './support/away-store.js';
 import { Prices, root, start, tenants, type Offer } from './support/prices.js';
 
 describe('@Invalidates', () => {
@@ -69,7 +69,7 @@ describe('@Invalidates', () => {
     class Offers {
       written = 0;
 
-      @Cached({ domain: 'prices', key: (segments: string[]) => segments })
+      @Cached({ domain: 'prices', key: (segments: string[]) => segments, tags: (segments: string[]) => segments })
       async find(segments: string[]): Promise<string> {
         return `${segments.join()} ${this.written}`;
       }
@@ -79,11 +79,43 @@ describe('@Invalidates', () => {
         offer.segments.length = 0;
         this.written++;
       }
+
+      @Invalidates({ domain: 'prices', tags: (offer: Offer) => offer.segments })
+      async clearTags(offer: Offer): Promise<void> {
+        offer.segments.length = 0;
+        this.written++;
+      }
     }
     const offers = (await startApp({ imports: [root()], providers: [Offers] })).of<Offers>(Offers);
     await offers.find(['gold', 'new']);
     await offers.clear({ id: 'a', segments: ['gold', 'new'] });
     expect(await offers.find(['gold', 'new'])).toBe('gold,new 1');
+    await offers.clearTags({ id: 'a', segments: ['gold'] });
+    expect(await offers.find(['gold', 'new'])).toBe('gold,new 2');
+  });
+
+  it('takes instances of classes as keys', async () => {
+    class Money {
+      constructor(readonly amount: number) {}
+    }
+    @Injectable()
+    class Rates {
+      written = 0;
+
+      @Cached({ domain: 'prices', key: (money: Money) => money })
+      async rate(money: Money): Promise<string> {
+        return `${money.amount} ${this.written}`;
+      }
+
+      @Invalidates({ domain: 'prices', key: (money: Money) => money })
+      async setRate(_money: Money): Promise<void> {
+        this.written++;
+      }
+    }
+    const rates = (await startApp({ imports: [root()], providers: [Rates] })).of<Rates>(Rates);
+    await rates.rate(new Money(1));
+    await rates.setRate(new Money(1));
+    expect(await rates.rate(new Money(1))).toBe('1 1');
   });
 
   it('fails the call before the write where the invalidation is impossible', async () => {
@@ -194,11 +226,6 @@ describe('@Invalidates', () => {
   });
 
   it('does not fail a write because the store is away', async () => {
-    class AwayStore extends MemoryStore {
-      override invalidate(): Promise<never> {
-        return Promise.reject(new CacheGuardStoreError('CG_STORE_UNAVAILABLE', 'The store did not answer.'));
-      }
-    }
     const { of, events, logs } = await startApp({ imports: [root()], providers: [Prices] }, (builder) =>
       builder.overrideProvider(STORE).useValue(new AwayStore({ clock: systemClock })),
     );

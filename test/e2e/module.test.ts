@@ -6,12 +6,16 @@ import {
   CacheGuard,
   CacheGuardModule,
   Invalidates,
+  Refreshes,
   type CacheGuardModuleOptions,
   type CacheGuardOptionsFactory,
 } from 'nestjs-cache-guard';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
+import { systemClock } from '../../lib/adapters/system.js';
+import { STORE } from '../../lib/nest/tokens.js';
 import { uniqueNamespace } from '../support/namespace.js';
-import { createApp, startApp } from './support/app.js';
+import { createApp, failureOf, startApp } from './support/app.js';
+import { AwayStore } from './support/away-store.js';
 
 @Injectable()
 class Offers {
@@ -24,6 +28,11 @@ class Offers {
 
   @Invalidates({ domain: 'offers', key: (id: string) => id, mode: 'remove' })
   async change(_id: string): Promise<void> {}
+
+  @Refreshes({ domain: 'offers', key: (id: string) => id })
+  async set(id: string): Promise<string> {
+    return `${id} set`;
+  }
 }
 
 const options = (more: Partial<CacheGuardModuleOptions> = {}): CacheGuardModuleOptions => ({
@@ -188,6 +197,28 @@ describe('CacheGuardModule', () => {
     expect([await offers.get('a'), await offers.get('a')]).toEqual(['a 4', 'a 5']);
   });
 
+  it('invalidates also for writes before it has started', async () => {
+    const { events, of } = await createApp({ imports: [CacheGuardModule.forRoot(options())], providers: [Offers] });
+    await of<Offers>(Offers).change('a');
+    expect(events).toContainEqual(expect.objectContaining({ type: 'invalidation' }));
+  });
+
+  it('logs until it is closed, and not longer', async () => {
+    const { app, guard, logs } = await startApp({ imports: [CacheGuardModule.forRoot(options())] }, (builder) =>
+      builder.overrideProvider(STORE).useValue(new AwayStore({ clock: systemClock })),
+    );
+    const invalidate = () => failureOf(() => guard.invalidate({ domain: 'offers', key: 'a' }));
+    await invalidate();
+    const atOnce = logs.of('warn').length;
+    await invalidate();
+    expect(logs.of('warn')).toHaveLength(atOnce);
+    await app.close();
+    const closed = logs.of('warn').length;
+    expect(closed).toBeGreaterThan(atOnce);
+    await invalidate();
+    expect(logs.of('warn')).toHaveLength(closed);
+  });
+
   it('can be switched off at boot: reads are not cached, writes still invalidate', async () => {
     const { of, events } = await startApp({
       imports: [CacheGuardModule.forRoot(options({ enabled: false }))],
@@ -196,7 +227,10 @@ describe('CacheGuardModule', () => {
     const offers = of<Offers>(Offers);
     expect([await offers.get('a'), await offers.get('a')]).toEqual(['a 1', 'a 2']);
     await offers.change('a');
-    expect(events).toEqual([expect.objectContaining({ type: 'invalidation', outcome: 'applied' })]);
+    const invalidated = expect.objectContaining({ type: 'invalidation', outcome: 'applied' }) as object;
+    expect(events).toEqual([invalidated]);
+    expect(await offers.set('a')).toBe('a set');
+    expect(events).toEqual([invalidated, invalidated]);
   });
 
   it('can be left out of an application: methods run uncached', async () => {

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Cached, Invalidates, type AfterCommit } from 'nestjs-cache-guard';
+import { Cached, Invalidates, Refreshes, type AfterCommit } from 'nestjs-cache-guard';
 import { describe, expect, it } from 'vitest';
 import { failureOf, startApp } from './support/app.js';
 import { root, start, tenants } from './support/prices.js';
@@ -78,6 +78,20 @@ describe('inside a transaction', () => {
     await tenants.run('one', () => accounts.set('a'));
     await commit();
     expect(await tenants.run('one', () => accounts.get('a'))).toBe('a v2');
+  });
+
+  it('defers nothing where nobody says which partition this is', async () => {
+    @Injectable()
+    class Accounts {
+      @Refreshes({ domain: 'accounts', key: (id: string) => id })
+      async set(id: string): Promise<string> {
+        return id;
+      }
+    }
+    const { afterCommit, actions } = transaction();
+    const accounts = (await startApp({ imports: [root(afterCommit)], providers: [Accounts] })).of<Accounts>(Accounts);
+    expect(await accounts.set('a')).toBe('a');
+    expect(actions).toHaveLength(0);
   });
 
   it('fails the call when the hook throws', async () => {

@@ -68,13 +68,20 @@ export class InstalledApp {
     return this.runCompiler({ noEmit: true, ...overrides });
   }
 
-  /** Starts the compiled application and waits until it has ended by itself. */
-  async start(entry: 'main' | 'handed-in', env: Readonly<Record<string, string>>): Promise<Report & Failure> {
-    const ended = await this.node([join('out', `${entry}.js`)], { APP_NAME: this.plan.name, ...env });
-    if (ended.code !== 0 || ended.stderr !== '') {
-      throw new Error(`${this.plan.name} ended with ${ended.code}\n${ended.stdout}\n${ended.stderr}`);
-    }
-    return JSON.parse(ended.stdout) as Report & Failure;
+  /** Starts the compiled application, waits until it has ended by itself, and gives what it has printed. */
+  async start(entry: 'main' | 'handed-in', env: Readonly<Record<string, string>>): Promise<Report> {
+    const { code, stdout, stderr } = await this.launch(entry, env);
+    const report = code === 0 && stderr === '' && stdout.startsWith('{') ? (JSON.parse(stdout) as Report | Failure) : undefined;
+    if (report && !('failed' in report)) return report;
+    throw new Error(`${this.plan.name} ended with ${code}\n${stdout}\n${stderr}`);
+  }
+
+  /** As `start`, for an application that must not boot. */
+  async startRefused(env: Readonly<Record<string, string>>): Promise<Failure['failed']> {
+    const { code, stdout, stderr } = await this.launch('main', env);
+    const last = stdout.trimEnd().split('\n').at(-1) ?? '';
+    if (code === 0 && last.startsWith('{"failed"')) return (JSON.parse(last) as Failure).failed;
+    throw new Error(`${this.plan.name} was not refused; it ended with ${code}\n${stdout}\n${stderr}`);
   }
 
   /** Runs a line of JavaScript that prints JSON, in the application's folder. */
@@ -91,6 +98,10 @@ export class InstalledApp {
     rmSync(join(this.packages, '.package-lock.json'), { force: true });
     await move(this.packages, this.cachedPackages);
     this.removeFolder();
+  }
+
+  private launch(entry: string, env: Readonly<Record<string, string>>): Promise<Ended> {
+    return this.node([join('out', `${entry}.js`)], { APP_NAME: this.plan.name, ...env });
   }
 
   private node(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {

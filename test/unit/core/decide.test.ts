@@ -198,13 +198,7 @@ const TABLE: [string, Found, number, string[]][] = [
     'an absence past its TTL',
     view(negative),
     10 * S,
-    ['load:expired', 'load:expired+old', 'stale', 'stale', 'validate'],
-  ],
-  [
-    'an absence past swr',
-    view(negative),
-    70 * S,
-    ['load:expired', 'load:expired+old', 'stale', 'load:expired+old', 'validate'],
+    all('load:expired'),
   ],
 
   ['a hit-for-miss mark', view(pass), 5 * S - 1, all('pass')],

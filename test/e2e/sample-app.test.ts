@@ -1,0 +1,333 @@
+import { createHash } from 'node:crypto';
+import { Script } from 'node:vm';
+import type { INestApplication } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { CacheGuard } from 'nestjs-cache-guard';
+import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished, vi } from 'vitest';
+import { AppModule } from '../../sample-app/app.module.js';
+import type { SampleConfig } from '../../sample-app/config.js';
+import { Database } from '../../sample-app/source/database.js';
+import { openDatabase } from '../../sample-app/source/open-database.js';
+import { Source } from '../../sample-app/source/source.js';
+import { uniqueNamespace } from '../support/namespace.js';
+
+/** What the tests look at of any answer. */
+interface Answer {
+  readonly state: string;
+  readonly ageMs: number;
+  readonly message: string;
+  readonly value: never;
+}
+interface Reply {
+  readonly status: number;
+  readonly body: Answer;
+}
+
+const FRAGMENTS = {
+  offers: '/api/offers/gold',
+  profile: '/api/customers/ada/profile',
+  transactions: '/api/customers/ada/transactions',
+  balances: '/api/customers/ada/balances',
+  'card-controls': '/api/customers/ada/cards',
+} as const;
+const DOMAINS = Object.keys(FRAGMENTS) as (keyof typeof FRAGMENTS)[];
+const SUMMARY = '/api/customers/ada/summary';
+const TRANSACTIONS = FRAGMENTS.transactions;
+
+const fleet = (): SampleConfig => ({
+  port: 0,
+  instance: 'test',
+  redisUrl: inject('redisUrl'),
+  namespace: NAMESPACE,
+  originDelayMs: 5,
+  originSlowMs: 900,
+});
+const NAMESPACE = uniqueNamespace('bank');
+
+/** One embedded Postgres for all tests; it takes seconds to start. */
+let database: Database;
+beforeAll(async () => {
+  database = await openDatabase(fleet());
+});
+afterAll(() => database.close());
+
+class Bank {
+  readonly source: Source;
+  readonly cache: CacheGuard;
+  private closing: Promise<void> | undefined;
+
+  constructor(
+    private readonly app: INestApplication,
+    private readonly url: string,
+  ) {
+    this.source = this.of(Source);
+    this.cache = this.of(CacheGuard);
+  }
+
+  of = <T>(type: abstract new (...args: never[]) => T): T => this.app.get<T>(type, { strict: false });
+  close = (): Promise<void> => (this.closing ??= this.app.close());
+
+  page(path: string): Promise<Response> {
+    return fetch(this.url + path);
+  }
+
+  async get(path: string): Promise<Reply> {
+    const response = await this.page(path);
+    return { status: response.status, body: (await response.json()) as Answer };
+  }
+
+  async value<T>(path: string): Promise<T> {
+    const { status, body } = await this.get(path);
+    expect(status).toBe(200);
+    return body.value;
+  }
+
+  async send(method: string, path: string, body: unknown): Promise<Reply> {
+    const text = typeof body === 'string' ? body : JSON.stringify(body);
+    const headers = { 'content-type': 'application/json' };
+    const response = await fetch(this.url + path, { method, headers, body: text });
+    return { status: response.status, body: (await response.json()) as Answer };
+  }
+
+  balance = async (): Promise<number> => (await this.value<{ cents: number }[]>(FRAGMENTS.balances))[0]!.cents;
+  blocked = async (): Promise<boolean> =>
+    (await this.value<{ blocked: boolean }[]>(FRAGMENTS['card-controls']))[0]!.blocked;
+}
+
+/** An instance of its own, without Redis; the data are those of all tests. */
+async function openBank(config: Partial<SampleConfig> = {}, source: Database | 'own' = database): Promise<Bank> {
+  const { redisUrl: _, namespace: __, ...alone } = fleet();
+  const module = AppModule.register({ ...alone, ...config }, source === 'own' ? undefined : source);
+  const app = await NestFactory.create(module, { logger: false, abortOnError: false });
+  await app.listen(0, '127.0.0.1');
+  const bank = new Bank(app, await app.getUrl());
+  onTestFinished(bank.close);
+  return bank;
+}
+
+const coffee = { account: 'ada-current', description: 'Coffee', cents: -350 };
+
+describe('the bank dashboard', () => {
+  it.each(DOMAINS)('loads %s once and keeps it', async (domain) => {
+    const bank = await openBank();
+    const loaded = await bank.get(FRAGMENTS[domain]);
+    expect(loaded).toMatchObject({ status: 200, body: { domain, state: 'loaded', staleMs: 0 } });
+    const kept = await bank.get(FRAGMENTS[domain]);
+    expect(kept).toMatchObject({ status: 200, body: { domain, state: 'fresh', value: loaded.body.value } });
+    expect(kept.body.ageMs).toBeGreaterThanOrEqual(0);
+    expect(bank.source.loads(domain)).toBe(1);
+  });
+
+  it('shows a booking at once in the balances, the transactions and the summary', async () => {
+    const bank = await openBank();
+    const before = await bank.balance();
+    const total = (await bank.value<{ totalCents: number }>(SUMMARY)).totalCents;
+    await bank.get(TRANSACTIONS);
+    expect((await bank.send('POST', TRANSACTIONS, coffee)).status).toBe(201);
+    expect(await bank.balance()).toBe(before - 350);
+    expect(await bank.get(SUMMARY)).toMatchObject({ body: { state: 'uncached', value: { totalCents: total - 350 } } });
+    // Its policy prefers an old list to none: the next reader waits for the load all the same.
+    expect((await bank.value<object[]>(TRANSACTIONS))[0]).toMatchObject({ description: 'Coffee', cents: -350 });
+  });
+
+  it('never keeps the summary, which is made from balances', async () => {
+    const bank = await openBank();
+    const read = () => bank.value<{ totalCents: number }>(SUMMARY);
+    const { totalCents } = await read();
+    await database.query(`update bank_dashboard.accounts set cents = cents + 100 where id = 'ada-savings'`);
+    await bank.cache.invalidate({ domain: 'balances', key: 'ada' });
+    expect((await read()).totalCents).toBe(totalCents + 100);
+    expect(await bank.cache.peek({ domain: 'dashboard', key: 'ada' })).toBeUndefined();
+  });
+
+  it.each(['app', 'back-office'])('knows at once of a card that was blocked through the %s', async (through) => {
+    const bank = await openBank();
+    const [card] = await bank.value<{ id: string; blocked: boolean }[]>(FRAGMENTS['card-controls']);
+    for (const blocked of [!card!.blocked, card!.blocked]) {
+      const path = `${FRAGMENTS['card-controls']}/${card!.id}`;
+      expect(await bank.send('PUT', path, { blocked, through })).toMatchObject({ status: 200, body: { blocked } });
+      expect(await bank.blocked()).toBe(blocked);
+    }
+    expect(bank.source.loads('card-controls')).toBe(3);
+    expect(await bank.get(FRAGMENTS['card-controls'])).toMatchObject({ body: { state: 'fresh' } });
+    expect(bank.source.loads('card-controls')).toBe(3);
+  });
+
+  it('gives the old offers once after a new one, and refreshes behind', async () => {
+    const bank = await openBank();
+    const before = await bank.value<object[]>(FRAGMENTS.offers);
+    const title = `Offer ${uniqueNamespace()}`;
+    expect((await bank.send('POST', '/api/offers', { segment: 'gold', title })).status).toBe(201);
+    expect(await bank.get(FRAGMENTS.offers)).toMatchObject({ body: { state: 'stale', value: before } });
+    const refreshed = await vi.waitUntil(async () => {
+      const { body } = await bank.get(FRAGMENTS.offers);
+      return body.state === 'fresh' && body;
+    });
+    expect(refreshed.value[0]).toMatchObject({ title });
+    expect(bank.source.loads('offers')).toBe(2);
+  });
+
+  it('writes a changed profile through', async () => {
+    const bank = await openBank();
+    await bank.get(FRAGMENTS.profile);
+    const city = `City ${uniqueNamespace()}`;
+    expect(await bank.send('PATCH', FRAGMENTS.profile, { city })).toMatchObject({ status: 200, body: { city } });
+    expect(await bank.get(FRAGMENTS.profile)).toMatchObject({ body: { state: 'fresh', value: { city } } });
+    expect(bank.source.loads('profile')).toBe(1);
+  });
+
+  it.each(DOMAINS)('loads %s once for a crowd', async (domain) => {
+    const bank = await openBank();
+    const crowd = { domain, key: domain === 'offers' ? 'gold' : 'ada', readers: 200 };
+    const { status, body } = await bank.send('POST', '/api/crowd', crowd);
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ ...crowd, answered: 200, failed: 0, loads: 1 });
+  });
+
+  it('serves what each promise allows while the source fails, and recovers', async () => {
+    const bank = await openBank();
+    for (const path of Object.values(FRAGMENTS)) await bank.get(path);
+    for (const [domain, key] of Object.entries({ offers: 'gold', profile: 'ada', transactions: 'ada' }))
+      await bank.cache.invalidate({ domain, key, mode: 'expire' });
+    await bank.cache.invalidate({ domain: 'balances', key: 'ada' });
+    expect((await bank.send('PUT', '/api/source', { mode: 'failing' })).body).toEqual({ mode: 'failing' });
+
+    for (const domain of ['offers', 'profile', 'transactions'] as const)
+      expect(await bank.get(FRAGMENTS[domain])).toMatchObject({ status: 200, body: { state: 'stale' } });
+    for (const path of [FRAGMENTS.balances, FRAGMENTS['card-controls'], SUMMARY])
+      expect(await bank.get(path)).toMatchObject({
+        status: 503,
+        body: { message: expect.stringContaining('database') },
+      });
+
+    await bank.send('PUT', '/api/source', { mode: 'healthy' });
+    expect(await bank.get(FRAGMENTS.balances)).toMatchObject({ status: 200, body: { state: 'loaded' } });
+    expect((await bank.get(FRAGMENTS['card-controls'])).status).toBe(200);
+  });
+
+  it('gives the old transactions when the source is slow', async () => {
+    const bank = await openBank();
+    const before = await bank.value<object[]>(TRANSACTIONS);
+    await bank.cache.invalidate({ domain: 'transactions', key: 'ada', mode: 'expire' });
+    await bank.send('PUT', '/api/source', { mode: 'slow' });
+    expect(await bank.get(TRANSACTIONS)).toMatchObject({ body: { state: 'stale', value: before } });
+  });
+
+  it.each([
+    ['POST', '/api/offers', { segment: 'Gold!', title: 'x' }, 'segment must be'],
+    ['POST', '/api/offers', { segment: 'gold', title: ' ' }, 'title must be a text of 1 to 80'],
+    ['POST', '/api/offers', { segment: 'gold', title: 'x', price: 1 }, "no field 'price'"],
+    ['POST', '/api/offers', [], 'Send a JSON object with segment, title'],
+    ['POST', '/api/offers', '{"segment":', 'JSON'],
+    ['PATCH', FRAGMENTS.profile, {}, 'Send email, city or both'],
+    ['PATCH', FRAGMENTS.profile, { email: 'nowhere' }, 'email must look like'],
+    ['POST', TRANSACTIONS, { ...coffee, cents: 1.5 }, 'cents must be a whole number'],
+    ['POST', TRANSACTIONS, { ...coffee, cents: 0 }, 'cents must not be 0'],
+    ['POST', TRANSACTIONS, { ...coffee, description: 'a\u0000b' }, 'description must be'],
+    ['POST', '/api/customers/A%20B/transactions', coffee, 'customer must be'],
+    ['PUT', '/api/customers/ada/cards/ada-debit', { blocked: 'yes' }, 'blocked must be true or false'],
+    ['PUT', '/api/source', { mode: 'gone' }, 'mode must be one of healthy, slow, failing'],
+    ['POST', '/api/crowd', { domain: 'weather', key: 'ada' }, 'domain must be one of'],
+    ['POST', '/api/crowd', { domain: 'offers', key: 'gold', readers: 1e9 }, 'readers must be'],
+  ])('refuses %s %s %j', async (method, path, body, message) => {
+    const bank = await openBank();
+    const reply = await bank.send(method, path, body);
+    expect(reply.status).toBe(400);
+    expect(reply.body.message).toContain(message);
+  });
+
+  it('says what is not there and what is not covered', async () => {
+    const bank = await openBank();
+    const debit = { ...coffee, cents: -99_000_000 };
+    expect(await bank.get('/api/customers/nobody/balances')).toMatchObject({ status: 404 });
+    expect(await bank.get('/api/customers/nobody/profile')).toMatchObject({ status: 404 });
+    expect(await bank.send('POST', TRANSACTIONS, debit)).toMatchObject({ status: 422 });
+    expect(await bank.send('POST', TRANSACTIONS, { ...coffee, account: 'none' })).toMatchObject({ status: 404 });
+    expect(await bank.send('PUT', '/api/customers/ada/cards/none', { blocked: true })).toMatchObject({ status: 404 });
+  });
+
+  it('serves its page as one file that its own security policy admits', async () => {
+    const bank = await openBank();
+    const response = await bank.page('/');
+    const html = await response.text();
+    expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');
+    expect(html).toMatch(/^<!doctype html>\s*<html lang="en">/);
+    expect(unbalancedTags(html)).toEqual([]);
+    expect(html).not.toMatch(/(?:src|href)="https?:/);
+    const policy = response.headers.get('content-security-policy');
+    for (const tag of ['style', 'script']) {
+      const [, text] = new RegExp(`<${tag}[^>]*>(.*?)</${tag}>`, 's').exec(html)!;
+      expect(policy).toContain(`'sha256-${createHash('sha256').update(text!).digest('base64')}'`);
+      if (tag === 'script') expect(() => new Script(`async () => {${text}}`)).not.toThrow();
+    }
+  });
+
+  it('tells its promises and what it counted', async () => {
+    const bank = await openBank();
+    for (let reads = 0; reads < 3; reads++) await bank.get(FRAGMENTS.balances);
+    const promises = (await bank.get('/api/promises')).body as unknown as { domain: string }[];
+    expect(promises.map(({ domain }) => domain)).toEqual(expect.arrayContaining([...DOMAINS, 'dashboard']));
+    for (const promise of promises)
+      expect(promise).toMatchObject({ owner: expect.anything(), because: expect.anything() });
+    expect((await bank.get('/api/status')).body).toMatchObject({
+      instance: 'test',
+      store: 'memory of this process',
+      source: { mode: 'healthy' },
+      counters: expect.arrayContaining([
+        expect.objectContaining({ domain: 'balances', hits: 2, misses: 1, loads: 1, originLoads: 1, amplification: 1 }),
+      ]),
+    });
+    const metrics = await bank.page('/metrics');
+    expect(metrics.headers.get('content-type')).toContain('version=0.0.4');
+    expect(await metrics.text()).toContain('cache_guard_loads_total{domain="balances",outcome="value"} 1');
+  });
+});
+
+describe('a fleet of dashboards', () => {
+  it('shares what one instance loads and what another writes', async () => {
+    const config = { redisUrl: inject('redisUrl'), namespace: uniqueNamespace('bank') };
+    const [one, other] = [await openBank(config), await openBank(config)];
+    for (const path of Object.values(FRAGMENTS)) {
+      const loaded = await one.get(path);
+      expect(loaded.body.state).toBe('loaded');
+      expect(await other.get(path)).toMatchObject({ body: { state: 'fresh', value: loaded.body.value } });
+    }
+    expect(other.source.allLoads()).toEqual({});
+    expect((await other.get('/api/status')).body).toMatchObject({ store: expect.stringContaining('Redis at') });
+
+    const before = await one.balance();
+    await other.send('POST', TRANSACTIONS, coffee);
+    expect(await one.balance()).toBe(before - 350);
+    const blocked = !(await other.blocked());
+    await one.send('PUT', '/api/customers/ada/cards/ada-credit', { blocked });
+    expect(await other.blocked()).toBe(blocked);
+  });
+
+  it('uses the embedded Postgres of the first instance, and ends what it opened itself', async () => {
+    const bank = await openBank(fleet(), 'own');
+    expect(await bank.get('/api/status')).toMatchObject({
+      body: { database: 'embedded Postgres of another instance' },
+    });
+    const mine = bank.of(Database);
+    const rows = await Promise.all([1, 2, 3, 4].map((n) => mine.query<{ n: number }>('select $1::int as n', [n])));
+    expect(rows.flat()).toEqual([1, 2, 3, 4].map((n) => ({ n })));
+    await expect(mine.query('select * from nowhere')).rejects.toThrow('nowhere');
+    expect(await bank.balance()).toBeGreaterThan(0);
+    await bank.close();
+    await expect(mine.query('select 1')).rejects.toThrow('end');
+    expect(await database.query('select 1 as n')).toEqual([{ n: 1 }]);
+  });
+});
+
+/** Tags that are opened and not closed, or the other way round. */
+function unbalancedTags(html: string): string[] {
+  const open: string[] = [];
+  const wrong: string[] = [];
+  const markup = html.replace(/<(style|script)[^>]*>.*?<\/\1>/gs, '');
+  for (const [, close, tag, self] of markup.matchAll(/<(\/?)([a-z][a-z0-9]*)[^>]*?(\/?)>/g)) {
+    if (self || ['meta', 'link', 'input', 'br'].includes(tag!)) continue;
+    if (!close) open.push(tag!);
+    else if (open.pop() !== tag) wrong.push(tag!);
+  }
+  return [...open, ...wrong];
+}
