@@ -24,7 +24,7 @@ const closeDatabase: FactoryProvider<OnApplicationShutdown> = {
 
 @Module({})
 export class AppModule {
-  /** @param database one to use instead of what the configuration names; not closed by the application */
+  /** @param database as `AppParts` has it */
   static register(config: SampleConfig, database?: Database): DynamicModule {
     return {
       module: AppModule,

@@ -1,8 +1,7 @@
 import 'reflect-metadata';
 import { ConsoleLogger, Logger } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-import { AppModule } from './app.module.js';
 import { readConfig } from './config.js';
+import { createApp } from './create-app.js';
 import { StatusService } from './dashboard/status.service.js';
 
 /** How Nest puts an application together is of no interest here. */
@@ -18,7 +17,7 @@ async function start(): Promise<void> {
   const config = readConfig(process.env);
   const logger = new Logger('Bank');
   logger.log(config.databaseUrl ? 'Connecting with Postgres …' : 'Starting the embedded Postgres, a few seconds …');
-  const app = await NestFactory.create(AppModule.register(config), { abortOnError: false, logger: new BankLogger() });
+  const app = await createApp(config, { logger: new BankLogger() });
   app.enableShutdownHooks();
   await app.listen(config.port);
   const { instance, store, database } = app.get(StatusService, { strict: false }).now();

@@ -69,7 +69,8 @@ export function decide(found: Found, policy: Policy, nowMs: number): Decision {
   const hardMs = Math.min(entry.hardMs, entry.beganMs + (negative ? (policy.negativeTtlMs ?? 0) : policy.hardTtlMs));
   if (nowMs >= hardMs) return load('expired');
 
-  if (!policy.staleAllowed) {
+  // What was absent before an event may have been created by it.
+  if (!policy.staleAllowed || negative) {
     if (lost) return load(lost);
     if (invalidated) return load('invalidated');
   }

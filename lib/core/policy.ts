@@ -52,7 +52,7 @@ export interface DomainPolicyConfig extends FreshnessOverrides {
   readonly negativeTtl?: Duration | 'off';
   /** Which results or throws are absence. Default: a result of `null` or `undefined`, and no throw. */
   readonly isAbsent?: (outcome: LoadOutcome) => boolean;
-  /** Which throws are failures of the source rather than answers. Default: all but an `HttpException` below 500. */
+  /** Which throws are failures of the source rather than answers. Default: all but an `HttpException` below 500 and what `isAbsent` accepts. */
   readonly isFailure?: (error: unknown) => boolean;
 
   /** How long one reader waits at most, everything included. Default: twice the load time-out plus one lease. */

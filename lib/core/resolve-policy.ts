@@ -48,6 +48,7 @@ export function resolvePolicy(
   if (softTimeoutMs > loadTimeoutMs) {
     check.fail('softTimeout', merged.softTimeout, `make it at most loadTimeout (${formatDuration(loadTimeoutMs)})`);
   }
+  const isAbsent = check.fn('isAbsent', merged.isAbsent) ?? isNullish;
   const backoffBaseMs = check.duration('backoff.base', backoff?.base, 1_000, 1);
 
   return Object.freeze({
@@ -58,8 +59,8 @@ export function resolvePolicy(
     staleAllowed: ttl.whileRevalidateMs > 0 || ttl.ifErrorMs > 0,
     jitter: check.number('jitter', merged.jitter, 0.1, 0, 0.5),
     negativeTtlMs: keep === 'nothing' ? undefined : check.negativeTtl(merged, preset, ttl.softTtlMs),
-    isAbsent: check.fn('isAbsent', merged.isAbsent) ?? isNullish,
-    isFailure: check.fn('isFailure', merged.isFailure) ?? isFailureByDefault,
+    isAbsent,
+    isFailure: check.fn('isFailure', merged.isFailure) ?? failsUnless(isAbsent),
     waitBudgetMs: check.duration('waitBudget', merged.waitBudget, 2 * loadTimeoutMs + leaseMs, 1),
     loadTimeoutMs,
     softTimeoutMs,
@@ -85,6 +86,11 @@ export function resolvePolicy(
 
 function isNullish(outcome: LoadOutcome): boolean {
   return 'value' in outcome && (outcome.value === null || outcome.value === undefined);
+}
+
+/** What a policy declares to be absence is no failure, unless it says both itself. */
+function failsUnless(isAbsent: Policy['isAbsent']): Policy['isFailure'] {
+  return (error) => isFailureByDefault(error) && !isAbsent({ error });
 }
 
 /** An HTTP exception below 500 is an answer; recognised by its shape, because the core does not know Nest. */

@@ -24,6 +24,7 @@ import type {
 import { plainThrown, type ThrownCodec } from '../core/thrown.js';
 import { Bulkheads } from './bulkhead.js';
 import { CallMaker, type Loader } from './call-maker.js';
+import { Deadlines } from './deadlines.js';
 import type { Domains } from './domains.js';
 import { Sequence, type EngineParts } from './engine-parts.js';
 import { EntryMaker } from './entry-maker.js';
@@ -81,6 +82,7 @@ export class CacheGuard {
       maker: new EntryMaker(codecs, ids, thrown, clock),
       keeper: new LeaseKeeper(store, clock),
       bulkheads: new Bulkheads(),
+      deadlines: new Deadlines(clock),
       sequence: new Sequence(),
       quiet: new LRUCache({ max: QUIET_KEYS, ttlResolution: 0, perf: { now: () => clock.monotonic() } }),
     };
@@ -91,9 +93,14 @@ export class CacheGuard {
     this.writes = new Writes(this.parts);
   }
 
-  /** Starts the store; bounded in time, never rejects: without its store the guard serves from the loaders. */
-  open(): Promise<void> {
-    return this.parts.store.open();
+  /**
+   * Starts the store, in bounded time: without it the guard serves from the loaders.
+   *
+   * @throws CacheGuardConfigError (`CG_MISSING_PEER`) when a domain's codec needs a package that is not installed
+   */
+  async open(): Promise<void> {
+    for (const { codec } of this.policies()) this.parts.codecs.forEncoding(codec, 'plain');
+    await this.parts.store.open();
   }
 
   /**
@@ -110,11 +117,12 @@ export class CacheGuard {
     const patience = new Promise<void>((resolve) => {
       cancel = this.parts.clock.schedule(CLOSE_PATIENCE_MS, resolve);
     });
-    await this.flights.drain(
-      patience,
-      new CacheGuardError('CG_CLOSED', 'The application is shutting down; this load was given up.'),
-    );
+    const reason = new CacheGuardError('CG_CLOSED', 'The application is shutting down; this load was given up.');
+    await this.flights.drain(patience, reason);
     cancel();
+    this.alone.close(reason);
+    await this.writes.close();
+    this.parts.deadlines.close();
     await this.parts.store.close();
   }
 

@@ -6,6 +6,7 @@ import type { EntryKey } from '../core/keys.js';
 import type { Store } from '../core/store.js';
 import type { ThrownCodec } from '../core/thrown.js';
 import type { Bulkheads } from './bulkhead.js';
+import type { Deadlines } from './deadlines.js';
 import type { EntryMaker } from './entry-maker.js';
 import type { EventHub } from './event-hub.js';
 import type { LeaseKeeper } from './lease-keeper.js';
@@ -34,6 +35,7 @@ export interface EngineParts {
   readonly maker: EntryMaker;
   readonly keeper: LeaseKeeper;
   readonly bulkheads: Bulkheads;
+  readonly deadlines: Deadlines;
   readonly sequence: Sequence;
   /** Keys whose refresh backs off: a bounded memory that spares the store a refused attempt for each stale read. */
   readonly quiet: LRUCache<EntryKey, true>;

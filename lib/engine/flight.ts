@@ -11,7 +11,7 @@ import { Landing } from './landing.js';
 import { currentFrame, LoadDirectives, LoadFrame, runInFrame } from './load-frames.js';
 import { runLoad } from './loader.js';
 import type { Snapshot } from './lookup.js';
-import type { Outcome, Waiter } from './waiter.js';
+import type { Interruption, Outcome, Waiter } from './waiter.js';
 
 type Phase = 'claiming' | 'waiting' | 'queued' | 'loading' | 'sealed' | 'done';
 
@@ -121,6 +121,7 @@ export class Flight {
         }),
       );
       if (reply === undefined) return this.load();
+      if (reply.kind !== 'granted' && this.abort.signal.aborted) return;
       switch (reply.kind) {
         case 'granted':
           hub.emit({ type: 'lease', domain: call.policy.domain, key: call.key, outcome: 'won' });
@@ -244,9 +245,9 @@ export class Flight {
     }
   }
 
-  private leave(waiter: Waiter, why: 'soft-timeout' | 'budget' | 'aborted'): void {
+  private leave(waiter: Waiter, why: Interruption): void {
     this.waiters.delete(waiter);
-    if (why === 'soft-timeout') this.wantedAnyway = true;
+    if (why.kind === 'soft-timeout') this.wantedAnyway = true;
     if (!this.wanted()) this.abandon(waiter.call.signal?.reason ?? new Error('nobody waits for this load any more'));
   }
 

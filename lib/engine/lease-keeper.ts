@@ -34,6 +34,14 @@ export class LeaseKeeper {
     if (this.kept.delete(token) && this.kept.size === 0) this.disarm();
   }
 
+  /** Forgets all of them, and says which they were. */
+  forgetAll(): KeptAttempt[] {
+    const attempts = [...this.kept.values()].map(({ attempt }) => attempt);
+    this.kept.clear();
+    this.disarm();
+    return attempts;
+  }
+
   private arm(): void {
     this.disarm();
     for (const { dueMs } of this.kept.values()) this.armedForMs = Math.min(this.armedForMs, dueMs);

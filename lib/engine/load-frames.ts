@@ -114,7 +114,7 @@ export function currentTrace(): ServedValue[] | undefined {
   return trace && frames.getStore() === undefined ? trace : undefined;
 }
 
-export const NEVER_ABORTED = new AbortController().signal;
+export const NEVER_ABORTED: AbortSignal = new AbortController().signal;
 
 /**
  * The context of the load in progress: abort signal, previous value, and what can be said of the result. Outside a load (a class

@@ -29,12 +29,16 @@ export function runLoad(
   let end!: (result: LoadResult) => void;
   const given = new Promise<LoadResult>((resolve) => (end = resolve));
 
-  const onAbort = () => end({ kind: 'aborted', ms: ms() });
   const cancelTimer = clock.schedule(timeoutMs, () => {
     end({ kind: 'timeout', ms: ms() });
     abort.abort(timeoutReason());
   });
+  const onAbort = () => {
+    cancelTimer();
+    end({ kind: 'aborted', ms: ms() });
+  };
   abort.signal.addEventListener('abort', onAbort, { once: true });
+  if (abort.signal.aborted) onAbort();
 
   const own = invoke(load).then(
     (value): LoadResult => ({ kind: 'value', value, ms: ms() }),

@@ -6,24 +6,44 @@ import { noteServed } from './served.js';
 
 /** Loads past cache and leases, for one caller only: uncacheable results, and what would otherwise wait for itself. */
 export class LoneLoads {
+  private readonly underway = new Set<AbortController>();
+
   constructor(private readonly parts: EngineParts) {}
 
-  /** Under the bulkhead, unless inside a load that holds a slot already. Rejects with what the loader threw. */
-  async load(call: GuardedCall): Promise<unknown> {
-    const { bulkheads, owner, clock, hub } = this.parts;
-    const { policy, key, signal } = call;
-    const outer = currentFrame();
-    const free = outer ? () => {} : await bulkheads.of(policy).enter('foreground').slot;
+  /**
+   * Under the bulkhead, unless inside a load that holds a slot already. Rejects with what the loader threw, or with the reason of `left`,
+   * by which the caller gives up.
+   */
+  async load(call: GuardedCall, left: AbortSignal | undefined): Promise<unknown> {
     const abort = new AbortController();
-    const onAbort = () => abort.abort(signal?.reason);
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const onLeft = () => abort.abort(left?.reason);
+    if (left?.aborted) onLeft();
+    left?.addEventListener('abort', onLeft, { once: true });
+    this.underway.add(abort);
+    try {
+      return await this.run(call, abort);
+    } finally {
+      this.underway.delete(abort);
+      left?.removeEventListener('abort', onLeft);
+    }
+  }
+
+  /** Gives everything up with `reason`, at shutdown. */
+  close(reason: unknown): void {
+    for (const abort of this.underway) abort.abort(reason);
+  }
+
+  private async run(call: GuardedCall, abort: AbortController): Promise<unknown> {
+    const { owner, clock, hub } = this.parts;
+    const { policy, key } = call;
+    const outer = currentFrame();
+    const free = outer ? () => {} : await this.slot(call, abort.signal);
     const directives = new LoadDirectives(abort.signal, undefined);
     const frame = new LoadFrame(owner, call, directives, undefined, outer);
     const run = () => runInFrame(frame, () => call.load(directives));
     const running = runLoad(run, abort, policy.loadTimeoutMs, () => loadTimeoutError(call), clock);
     void running.settled.then(free);
     const result = await running.result;
-    signal?.removeEventListener('abort', onAbort);
     const outcome = result.kind === 'threw' ? 'failed' : result.kind;
     hub.emit({ type: 'load', domain: policy.domain, key, outcome, background: false, ms: result.ms });
     switch (result.kind) {
@@ -35,7 +55,19 @@ export class LoneLoads {
       case 'timeout':
         throw loadTimeoutError(call);
       case 'aborted':
-        throw signal?.reason;
+        throw abort.signal.reason;
+    }
+  }
+
+  private async slot({ policy }: GuardedCall, signal: AbortSignal): Promise<() => void> {
+    const place = this.parts.bulkheads.of(policy).enter('foreground');
+    const onAbort = () => place.leave(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    try {
+      return await place.slot;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
     }
   }
 }

@@ -1,6 +1,6 @@
 import { decide, type Decision, type MissCause } from '../core/decide.js';
 import { FLAG, type Entry } from '../core/entry.js';
-import type { ServedValue } from '../core/targets.js';
+import type { HitEvent } from '../core/events.js';
 import { waitTimeoutError, type GuardedCall } from './call.js';
 import type { EngineParts } from './engine-parts.js';
 import type { Flight } from './flight.js';
@@ -10,7 +10,7 @@ import type { Snapshot } from './lookup.js';
 import type { LoneLoads } from './lone-loads.js';
 import type { Probes } from './probes.js';
 import { noteServed } from './served.js';
-import { Waiter, type Outcome } from './waiter.js';
+import { isInterruption, Waiter, type Interruption, type Outcome } from './waiter.js';
 
 type Serve = Decision & { kind: 'serve' | 'validate' };
 
@@ -35,7 +35,7 @@ export class Reading {
     private readonly alone: LoneLoads,
     private readonly call: GuardedCall,
   ) {
-    this.me = new Waiter(call, parts.sequence.next(), parts.clock);
+    this.me = new Waiter(call, parts);
   }
 
   async answer(): Promise<unknown> {
@@ -46,7 +46,9 @@ export class Reading {
       let seen: Snapshot | undefined;
       let storeAway = false;
       if (this.call.policy.keep !== 'nothing' && (given || !open?.tellsAll(this.call))) {
-        seen = given ?? (await this.look());
+        const looked = given ?? (await this.me.within(this.look()));
+        if (looked && isInterruption(looked)) return this.interrupted(looked);
+        seen = looked;
         storeAway = seen === undefined;
         if (seen) {
           const answer = await this.act(seen);
@@ -61,6 +63,20 @@ export class Reading {
       if (answer) return answer.value;
       if (outcome.kind === 'snapshot') given = outcome.snapshot;
     }
+  }
+
+  private async interrupted(why: Interruption): Promise<unknown> {
+    return (await this.take(why))?.value;
+  }
+
+  private async loadAlone(): Promise<Answer> {
+    const leaving = new AbortController();
+    const loaded = this.alone.load(this.call, leaving.signal).then((value): Answer => ({ value }));
+    const given = await this.me.within(loaded);
+    if ('value' in given) return given;
+    leaving.abort(given.kind === 'aborted' ? given.reason : waitTimeoutError(this.call));
+    loaded.catch(() => {});
+    return { value: await this.interrupted(given) };
   }
 
   private async look(): Promise<Snapshot | undefined> {
@@ -83,7 +99,7 @@ export class Reading {
         this.miss('expired');
         return undefined;
       case 'pass':
-        return { value: await this.alone.load(this.call) };
+        return this.loadAlone();
       case 'load':
         this.miss(decision.cause);
         this.me.fallbackUntilMs = decision.fallbackUntilMs;
@@ -94,51 +110,37 @@ export class Reading {
   }
 
   private async serve(seen: Snapshot, decision: Serve): Promise<Answer | undefined> {
-    const { policy, key } = this.call;
-    const entry = entryOf(seen);
     const stale = decision.kind === 'serve' && decision.stale;
     if (stale) this.refreshBehind(seen);
-    const staleMs = decision.kind === 'serve' ? decision.staleMs : 0;
-    return this.handOut(seen, stale ? 'stale' : 'fresh', seen.nowMs, staleMs, () =>
-      this.parts.hub.emit({
-        type: 'hit',
-        domain: policy.domain,
-        key,
-        state: stale ? 'stale' : 'fresh',
-        negative: (entry.flags & FLAG.negative) !== 0,
-        ageMs: decision.ageMs,
-        staleMs,
-      }),
-    );
+    return this.handOut(seen, stale ? 'stale' : 'fresh', seen.nowMs, stale ? decision.staleMs : 0);
   }
 
+  /** Without an answer, the bytes are no value after all. */
   private async handOut(
     seen: Snapshot,
-    state: ServedValue['state'],
+    state: HitEvent['state'],
     nowMs: number,
     staleMs: number,
-    emit: () => void,
   ): Promise<Answer | undefined> {
+    const { call, parts } = this;
+    const { domain } = call.policy;
     const entry = entryOf(seen);
+    const thrown = (entry.flags & FLAG.thrown) !== 0;
     let value: unknown;
     try {
-      const opened = seen.unpack(entry.flags & FLAG.thrown ? {} : this.call.values);
+      const opened = seen.unpack(thrown ? {} : call.values);
       value = (opened instanceof Promise ? await opened : opened).take();
     } catch (error) {
-      const { domain } = this.call.policy;
-      this.parts.hub.emit({
-        type: 'corrupt',
-        domain,
-        key: this.call.key,
-        detail: error instanceof Error ? error.message : 'payload',
-      });
+      const detail = error instanceof Error ? error.message : 'payload';
+      parts.hub.emit({ type: 'corrupt', domain, key: call.key, detail });
       this.miss('corrupt');
       this.dropFallback();
       return undefined;
     }
-    emit();
-    noteServed(this.parts.owner, { call: this.call, entry, state, nowMs, staleMs });
-    if (entry.flags & FLAG.thrown) throw this.parts.thrown.hydrate(value);
+    const negative = (entry.flags & FLAG.negative) !== 0;
+    parts.hub.emit({ type: 'hit', domain, key: call.key, state, negative, ageMs: nowMs - entry.beganMs, staleMs });
+    noteServed(parts.owner, { call, entry, state: state === 'fresh' ? 'fresh' : 'stale', nowMs, staleMs });
+    if (thrown) throw parts.thrown.hydrate(value);
     return { value };
   }
 
@@ -210,7 +212,7 @@ export class Reading {
         me.insist ||= outcome.insist;
         return undefined;
       case 'alone':
-        return { value: await this.alone.load(call) };
+        return this.loadAlone();
       case 'backing-off':
         this.ignoreBackoff = true;
         return this.standIn();
@@ -258,21 +260,8 @@ export class Reading {
       this.dropFallback();
       return undefined;
     }
-    const entry = entryOf(snapshot);
-    const { policy, key } = this.call;
-    const ageMs = nowMs - entry.beganMs;
-    const staleMs = Math.max(1, nowMs - Math.min(entry.softMs, nowMs));
-    return this.handOut(snapshot, 'stale', nowMs, staleMs, () =>
-      this.parts.hub.emit({
-        type: 'hit',
-        domain: policy.domain,
-        key,
-        state: 'stale-on-error',
-        negative: (entry.flags & FLAG.negative) !== 0,
-        ageMs,
-        staleMs,
-      }),
-    );
+    const { softMs } = entryOf(snapshot);
+    return this.handOut(snapshot, 'stale-on-error', nowMs, Math.max(1, nowMs - Math.min(softMs, nowMs)));
   }
 
   private dropFallback(): void {

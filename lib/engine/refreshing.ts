@@ -4,7 +4,7 @@ import type { Flights } from './flights.js';
 import type { LoneLoads } from './lone-loads.js';
 import type { Snapshot } from './lookup.js';
 import { noteServed } from './served.js';
-import { Waiter } from './waiter.js';
+import { isInterruption, Waiter, type Interruption } from './waiter.js';
 
 /** A load that begins after this call and replaces what is cached; shared with refreshes that came before its loader was called. */
 export async function refreshNow(
@@ -14,8 +14,9 @@ export async function refreshNow(
   call: GuardedCall,
 ): Promise<unknown> {
   call.signal?.throwIfAborted();
-  const waiter = new Waiter(call, parts.sequence.next(), parts.clock);
-  const seen = await look(parts, call);
+  const waiter = new Waiter(call, parts);
+  const seen = await waiter.within(look(parts, call));
+  if (seen && isInterruption(seen)) throw interruption(parts, call, seen);
   const stored = seen !== undefined && call.policy.keep !== 'nothing';
   const plan = {
     call,
@@ -44,12 +45,11 @@ export async function refreshNow(
     case 'threw':
       throw outcome.error;
     case 'aborted':
-      throw outcome.reason;
     case 'budget':
-      parts.hub.emit({ type: 'wait-timeout', domain: call.policy.domain, key: call.key });
-      throw waitTimeoutError(call);
+    case 'soft-timeout':
+      throw interruption(parts, call, outcome);
     default:
-      return alone.load(call);
+      return alone.load(call, call.signal);
   }
 }
 
@@ -61,4 +61,10 @@ async function look(parts: EngineParts, call: GuardedCall): Promise<Snapshot | u
     parts.hub.emit({ type: 'store-error', domain: call.policy.domain, operation: 'read', error });
     return undefined;
   }
+}
+
+function interruption(parts: EngineParts, call: GuardedCall, why: Interruption): unknown {
+  if (why.kind === 'aborted') return why.reason;
+  parts.hub.emit({ type: 'wait-timeout', domain: call.policy.domain, key: call.key });
+  return waitTimeoutError(call);
 }

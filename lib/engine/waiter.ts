@@ -1,9 +1,16 @@
-import { elapsedSince, instant, type Clock } from '../core/clock.js';
+import { elapsedSince, instant } from '../core/clock.js';
 import type { Entry } from '../core/entry.js';
 import type { GuardedCall } from './call.js';
+import type { EngineParts } from './engine-parts.js';
 import type { Handout, Snapshot } from './lookup.js';
 
-/** What a flight, or the waiter's own timers, gives one waiter. */
+/** What ends a wait from the waiter's side. */
+export type Interruption =
+  | { readonly kind: 'budget' }
+  | { readonly kind: 'aborted'; readonly reason: unknown }
+  | { readonly kind: 'soft-timeout' };
+
+/** What a flight, or the waiter's own patience, gives one waiter. */
 export type Outcome =
   /** `entry`: what was committed or could have been; without one the value is nobody's but the waiter's. */
   | { readonly kind: 'value'; readonly handout: Handout; readonly entry: Entry | undefined }
@@ -17,62 +24,78 @@ export type Outcome =
   | { readonly kind: 'failed'; readonly error: unknown }
   /** The source answered by throwing. */
   | { readonly kind: 'threw'; readonly error: unknown }
-  | { readonly kind: 'soft-timeout' }
-  | { readonly kind: 'budget' }
-  | { readonly kind: 'aborted'; readonly reason: unknown };
+  | Interruption;
 
 /** One reader. He lives as long as his call, and joins one flight after another until he is answered. */
 export class Waiter {
   private readonly since;
   private landed: ((outcome: Outcome) => void) | undefined;
-  private cancels: (() => void)[] = [];
   /** Has waited for one load in vain and will not be made to wait for another process's. */
   insist = false;
   /** An old value may stand in until this store time. */
   fallbackUntilMs: number | undefined;
+  /** Position in the order of arrivals, sent commands, loader calls and seals of this process. */
+  readonly arrived: number;
 
   constructor(
     readonly call: GuardedCall,
-    /** Position in the order of arrivals, sent commands, loader calls and seals of this process. */
-    readonly arrived: number,
-    private readonly clock: Clock,
+    private readonly parts: Pick<EngineParts, 'clock' | 'deadlines' | 'sequence'>,
   ) {
-    this.since = instant(clock);
+    this.since = instant(parts.clock);
+    this.arrived = parts.sequence.next();
   }
 
   elapsedMs(): number {
-    return elapsedSince(this.since, this.clock);
+    return elapsedSince(this.since, this.parts.clock);
   }
 
   /** Waits for a flight; `leave` is called when the waiter goes before it lands. */
-  wait(leave: (why: 'soft-timeout' | 'budget' | 'aborted') => void): Promise<Outcome> {
-    const { policy, signal } = this.call;
-    return new Promise<Outcome>((resolve) => {
-      this.landed = resolve;
-      const go = (outcome: Outcome & { kind: 'soft-timeout' | 'budget' | 'aborted' }) => {
-        leave(outcome.kind);
-        this.land(outcome);
-      };
-      const left = (ms: number) => Math.max(0, ms - this.elapsedMs());
-      this.cancels.push(this.clock.schedule(left(policy.waitBudgetMs), () => go({ kind: 'budget' })));
-      if (this.fallbackUntilMs !== undefined) {
-        this.cancels.push(this.clock.schedule(left(policy.softTimeoutMs), () => go({ kind: 'soft-timeout' })));
-      }
-      if (signal) {
-        const onAbort = () => go({ kind: 'aborted', reason: signal.reason });
-        signal.addEventListener('abort', onAbort, { once: true });
-        this.cancels.push(() => signal.removeEventListener('abort', onAbort));
-        if (signal.aborted) onAbort();
-      }
-    });
+  async wait(leave: (why: Interruption) => void): Promise<Outcome> {
+    const outcome = new Promise<Outcome>((resolve) => (this.landed = resolve));
+    const given = await this.within(outcome, this.fallbackUntilMs !== undefined);
+    if (this.landed && isInterruption(given)) leave(given);
+    this.landed = undefined;
+    return given;
   }
 
   /** Ends the present wait; without one, nothing happens. */
   land(outcome: Outcome): void {
     const { landed } = this;
     this.landed = undefined;
-    for (const cancel of this.cancels) cancel();
-    this.cancels = [];
     landed?.(outcome);
   }
+
+  /** What `work` gives, unless the budget ends or the caller gives up before. */
+  within<T>(work: Promise<T>, soft = false): Promise<T | Interruption> {
+    const { policy, signal } = this.call;
+    const { deadlines } = this.parts;
+    const left = (ms: number) => Math.max(0, ms - this.elapsedMs());
+    return new Promise<T | Interruption>((resolve, reject) => {
+      const onAbort = () => settle({ kind: 'aborted', reason: signal!.reason });
+      const offBudget = deadlines.after(left(policy.waitBudgetMs), () => settle({ kind: 'budget' }));
+      const offSoft = soft
+        ? deadlines.after(left(policy.softTimeoutMs), () => settle({ kind: 'soft-timeout' }))
+        : undefined;
+      signal?.addEventListener('abort', onAbort, { once: true });
+      const end = () => {
+        offBudget();
+        offSoft?.();
+        signal?.removeEventListener('abort', onAbort);
+      };
+      const settle = (given: T | Interruption) => {
+        end();
+        resolve(given);
+      };
+      if (signal?.aborted) onAbort();
+      work.then(settle, (error: unknown) => {
+        end();
+        reject(error);
+      });
+    });
+  }
+}
+
+export function isInterruption(given: object): given is Interruption {
+  const { kind } = given as { kind?: unknown };
+  return kind === 'budget' || kind === 'aborted' || kind === 'soft-timeout';
 }

@@ -22,6 +22,13 @@ export interface WriteToken {
 export class Writes {
   constructor(private readonly parts: EngineParts) {}
 
+  /** Gives back the tokens of writes that go on, at shutdown: what they write is not cached. */
+  async close(): Promise<void> {
+    const { keeper, store } = this.parts;
+    const released = keeper.forgetAll().map(({ key, token }) => store.release({ key, token, backoff: undefined }));
+    await Promise.allSettled(released);
+  }
+
   /** @throws CacheGuardStoreError when the store is away */
   async begin(call: GuardedCall): Promise<WriteToken> {
     const { store, ids, clock, keeper, hub } = this.parts;

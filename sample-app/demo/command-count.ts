@@ -1,5 +1,7 @@
 import { Redis } from 'ioredis';
 
+type Send = (this: Redis, ...args: Parameters<Redis['sendCommand']>) => unknown;
+
 let sent = 0;
 
 /**
@@ -7,8 +9,9 @@ let sent = 0;
  * script or a whole MGET. (The server's own statistics count what a script calls as well.)
  */
 export function countCommands(): void {
-  const send = Redis.prototype.sendCommand;
-  Redis.prototype.sendCommand = function counted(this: Redis, ...args: Parameters<typeof send>) {
+  const { prototype } = Redis;
+  const send = Reflect.get(prototype, 'sendCommand') as Send;
+  prototype.sendCommand = function counted(this: Redis, ...args) {
     sent += 1;
     return send.apply(this, args);
   };

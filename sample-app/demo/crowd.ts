@@ -23,7 +23,7 @@ export interface CrowdLog {
 }
 
 /** Between two reads of one reader, at most. */
-const PAUSE_MS = 100;
+const PAUSE_MS = 200;
 
 /** A clock that all processes of a machine share, and that nobody sets. */
 export function elapsedMs(): number {

@@ -55,8 +55,8 @@ export function readOptions(args: readonly string[], env: Environment): DemoOpti
     processes: whole('--processes', values.processes ?? env['DEMO_PROCESSES'], quick ? 2 : 4, 1, 64),
     readers: whole('--readers', values.readers ?? env['DEMO_READERS'], quick ? 40 : 100, 1, 2_000),
     originMs,
-    ttlMs: originMs * (quick ? 5 : 10),
-    windowMs: originMs * (quick ? 12 : 25),
+    ttlMs: originMs * (quick ? 5 : 8),
+    windowMs: originMs * (quick ? 12 : 20),
     json: values.json,
     redisUrl: env['REDIS_URL'] || undefined,
   };

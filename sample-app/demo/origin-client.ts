@@ -30,12 +30,16 @@ export class OriginClient implements OnApplicationShutdown {
   private ask(method: string, id: string): Promise<Item> {
     const { agent, port } = this;
     return new Promise((resolve, reject) => {
-      const asked = request({ agent, host: '127.0.0.1', port, method, path: encodeURIComponent(id) }, (response) => {
+      const path = `/${encodeURIComponent(id)}`;
+      const asked = request({ agent, host: '127.0.0.1', port, method, path }, (response) => {
         let text = '';
         response.setEncoding('utf8');
         response.on('data', (chunk: string) => (text += chunk));
         response.on('error', reject);
-        response.on('end', () => resolve(JSON.parse(text) as Item));
+        response.on('end', () => {
+          if (response.statusCode === 200) resolve(JSON.parse(text) as Item);
+          else reject(new Error(`The origin answered ${response.statusCode}.`));
+        });
       });
       asked.on('error', reject);
       asked.end();

@@ -13,7 +13,7 @@ let running = 0;
 let mostAtOnce = 0;
 
 const server = createServer((request, response) => {
-  const id = decodeURIComponent(request.url ?? '');
+  const id = decodeURIComponent((request.url ?? '/').slice(1));
   if (request.method === 'POST') {
     versions.set(id, (versions.get(id) ?? 1) + 1);
     respond(response, itemOf(id));
@@ -56,7 +56,7 @@ const functions = {
     loads = 0;
     mostAtOnce = running;
   },
-  counts: () => ({ loads, mostAtOnce }),
+  counts: () => ({ loads, mostAtOnce, running }),
 };
 
 export type OriginProcess = typeof functions;

@@ -16,7 +16,7 @@ export function policies(sizes: Sizes): DomainPolicies {
   const briefly = { freshness: 'experience', hardTtl: '2m', stalePolicy: 'while-revalidate' } as const;
   return {
     offers: { ...briefly, softTtl: softTtl.offers },
-    // The keys live for ten loads here and for hundreds in earnest: to spread them as widely, the jitter is larger as well.
+    // The keys live for eight loads here and for hundreds in earnest: to spread them as widely, the jitter is larger as well.
     catalog: { ...briefly, softTtl: softTtl.catalog, jitter: 0.5, bulkhead: { concurrency: 4 } },
     profiles: { ...briefly, softTtl: softTtl.profiles },
     balances: { freshness: 'critical', softTtl: softTtl.balances, stalePolicy: 'never' },

@@ -82,17 +82,19 @@ export class Child<T extends Served<T>> {
 /** The other side: answers the parent's calls, and closes when the parent has let go of it or is gone. */
 export function serve<T extends Served<T>>(functions: T, close: () => Promise<unknown>): void {
   process.on('message', (call: Call) => void answer(functions, call));
-  process.once('disconnect', () => {
+  const leave = (): void => {
     const impatient = setTimeout(() => process.exit(1), 4_000);
     void close().finally(() => clearTimeout(impatient));
-  });
+  };
+  process.once('disconnect', leave);
+  if (!process.connected) leave();
 }
 
 async function answer<T extends Served<T>>(functions: T, { id, method, args }: Call): Promise<void> {
   let reply: Reply;
   try {
-    const served = functions[method as keyof T] as (...args: readonly unknown[]) => unknown;
-    reply = { id, result: await served(...args) };
+    const served = functions[method as keyof T];
+    reply = { id, result: await served(...(args as never[])) };
   } catch (error) {
     reply = { id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }

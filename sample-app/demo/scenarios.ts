@@ -24,6 +24,11 @@ export interface Scenario {
   readonly disturbance: Disturbance | undefined;
 }
 
+/** Not in the table: opens the connections and lets the compiler warm up, so that the first scenario is not slower for it. */
+export function warmUp({ windowMs }: DemoOptions): Scenario {
+  return { name: 'warm-up', domain: 'branches', keys: 20, warm: false, windowMs: windowMs / 2, disturbance: undefined };
+}
+
 export function scenarios({ originMs, windowMs }: DemoOptions): readonly Scenario[] {
   const under = { warm: true, windowMs };
   const twice = [0.25, 0.6].map((share) => share * windowMs);

@@ -1,3 +1,5 @@
+import { rmdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { Database } from './database.js';
 import { SocketServer } from './socket-server.js';
@@ -5,7 +7,7 @@ import { SocketServer } from './socket-server.js';
 /** Postgres inside this process, in memory. */
 export class EmbeddedDatabase extends Database {
   readonly label = 'embedded Postgres';
-  private server: SocketServer | undefined;
+  private served: { readonly server: SocketServer; readonly folder: string } | undefined;
 
   private constructor(private readonly postgres: PGlite) {
     super();
@@ -27,16 +29,21 @@ export class EmbeddedDatabase extends Database {
   }
 
   /**
-   * Lets other processes of this machine use it as a Postgres server.
+   * Lets other processes of this machine use it as a Postgres server, by a socket in a folder of its own.
    *
    * @throws Error (`EADDRINUSE`) when another process serves the socket
    */
   async serve(socketPath: string): Promise<void> {
-    this.server = await SocketServer.listen(this.postgres, socketPath);
+    this.served = { server: await SocketServer.listen(this.postgres, socketPath), folder: dirname(socketPath) };
   }
 
   async close(): Promise<void> {
-    await this.server?.close();
+    await this.served?.server.close();
     await this.postgres.close();
+    try {
+      if (this.served) rmdirSync(this.served.folder);
+    } catch {
+      // Another process is using it already.
+    }
   }
 }

@@ -12,9 +12,15 @@ export type SourceMode = (typeof SOURCE_MODES)[number];
 export class SourceUnavailableError extends Error {
   override readonly name = 'SourceUnavailableError';
 
-  constructor() {
-    super('The bank’s database does not answer just now.');
+  constructor(options?: ErrorOptions) {
+    super('The bank’s database does not answer just now.', options);
   }
+}
+
+/** What Postgres itself says of a statement, rather than of its own state or of the way to it. */
+function isAboutTheStatement(error: unknown): boolean {
+  const { severity, code } = error as { severity?: unknown; code?: unknown };
+  return severity !== undefined && !/^(08|53|57P)/.test(String(code));
 }
 
 /** The database as the bounded contexts see it: with a cost, with moods, and with a count of what it has to load. */
@@ -41,18 +47,26 @@ export class Source {
   async read<Row extends object>(domain: string, sql: string, params: readonly unknown[]): Promise<Row[]> {
     this.counted.set(domain, this.loads(domain) + 1);
     await this.cost(1);
-    return this.database.query<Row>(sql, params);
+    return this.ask(sql, params);
   }
 
   /** A cheap question, such as for a version. */
   async probe<Row extends object>(sql: string, params: readonly unknown[]): Promise<Row[]> {
     await this.cost(0.1);
-    return this.database.query<Row>(sql, params);
+    return this.ask(sql, params);
   }
 
   async write<Row extends object>(sql: string, params: readonly unknown[]): Promise<Row[]> {
     await this.cost(1);
-    return this.database.query<Row>(sql, params);
+    return this.ask(sql, params);
+  }
+
+  private async ask<Row extends object>(sql: string, params: readonly unknown[]): Promise<Row[]> {
+    try {
+      return await this.database.query<Row>(sql, params);
+    } catch (cause) {
+      throw isAboutTheStatement(cause) ? cause : new SourceUnavailableError({ cause });
+    }
   }
 
   /** Ends early when nobody wants the load any more. */

@@ -35,8 +35,8 @@ describe('what is published', () => {
   it('is the build, the manifest and three texts, and nothing else', () => {
     const outside = tarball.files.filter((file) => !file.startsWith('dist/'));
     expect(outside).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json']);
-    const kinds = new Set(tarball.files.map((file) => /(\.d\.ts|\.js\.map|\.[a-z]+)$/.exec(file)?.[1]));
-    expect([...kinds].toSorted()).toEqual(['.d.ts', '.js', '.js.map', '.json', '.lua', '.md', undefined]);
+    const built = tarball.files.filter((file) => file.startsWith('dist/'));
+    expect(built.filter((file) => !/(\.js|\.js\.map|\.d\.ts|\.lua)$/.test(file))).toEqual([]);
   });
 
   it('holds no tests', () => {
@@ -85,7 +85,8 @@ describe('what is published', () => {
         continue;
       }
       expect(Object.keys(target), entry).toEqual(['types', 'default']);
-      for (const file of Object.values(target)) expect(existsSync(join(UNPACKED, file)), `${entry}: ${file}`).toBe(true);
+      for (const file of Object.values(target))
+        expect(existsSync(join(UNPACKED, file)), `${entry}: ${file}`).toBe(true);
     }
   });
 

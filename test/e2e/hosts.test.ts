@@ -3,7 +3,7 @@ import { ContextIdFactory, ModuleRef, REQUEST } from '@nestjs/core';
 import { Cached, CacheGuardModule, Invalidates } from 'nestjs-cache-guard';
 import { describe, expect, it } from 'vitest';
 import { uniqueNamespace } from '../support/namespace.js';
-import { startApp } from './support/app.js';
+import { startApp, visibleKeys } from './support/app.js';
 
 const OFFERS = 'offers that a factory makes';
 
@@ -40,7 +40,7 @@ describe('the object that a guarded method belongs to', () => {
     const { of } = await startApp({ imports: [root()], providers: [provider] });
     const offers = of<Offers>(OFFERS);
     expect(await isCached(offers)).toBe(true);
-    expect(Reflect.ownKeys({ ...offers })).toEqual([]);
+    expect(visibleKeys(offers)).toEqual([]);
   });
 
   it('may have another name', async () => {
@@ -193,8 +193,7 @@ describe('inheritance', () => {
     expect([await rich.price('a'), await rich.price('a')]).toEqual(['test test a 2', 'test test a 2']);
     await rich.setPrice('a');
     expect(await rich.price('a')).toBe('test test a 3');
-    expect(Reflect.ownKeys({ ...rich })).toEqual(expect.arrayContaining(['again', 'first', 'kind', 'source']));
-    expect(Reflect.ownKeys({ ...rich })).toHaveLength(4);
+    expect(new Set(visibleKeys(rich))).toEqual(new Set(['again', 'first', 'kind', 'source']));
   });
 
   it('injects the engine once, whatever the number of guarded methods', () => {

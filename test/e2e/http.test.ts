@@ -38,7 +38,7 @@ const root = () =>
     namespace: uniqueNamespace(),
     domains: {
       offers: { freshness: 'experience' },
-      absences: { freshness: 'reference', isAbsent: (outcome) => 'error' in outcome },
+      absences: { freshness: 'reference', isAbsent: (outcome) => 'error' in outcome, isFailure: () => false },
       catalog: {
         freshness: 'reference',
         isAbsent: (outcome) => 'error' in outcome && outcome.error instanceof NotFoundException,

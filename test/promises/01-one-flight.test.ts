@@ -80,7 +80,9 @@ describe('one flight', () => {
 
   promise(1, 'a load that outlasts its lease keeps it by renewing', BOTH, async (fleet) => {
     const lease = { duration: 100 } as const;
-    const domains = { balances: { freshness: 'operational', softTtl: '1m', hardTtl: '1m', stalePolicy: 'never', lease } } as const;
+    const domains = {
+      balances: { freshness: 'operational', softTtl: '1m', hardTtl: '1m', stalePolicy: 'never', lease },
+    } as const;
     const [a, b] = await fleet.pair({ domains });
     const source = fleet.source<string>();
     const first = a.guard.getOrLoad(BALANCE, source.load);
@@ -96,11 +98,19 @@ describe('one flight', () => {
   });
 
   promise(1, "with leases 'none' each process loads once, beside the others", MEMORY, async (fleet) => {
-    const free = { freshness: 'operational', softTtl: '1m', hardTtl: '1m', stalePolicy: 'never', lease: { keys: 'none' } } as const;
+    const free = {
+      freshness: 'operational',
+      softTtl: '1m',
+      hardTtl: '1m',
+      stalePolicy: 'never',
+      lease: { keys: 'none' },
+    } as const;
     const members = await fleet.startAll(2, { domains: { free } });
     const source = fleet.source<string>();
     const target = { domain: 'free', key: 'gold' };
-    const reads = members.flatMap(({ guard }) => Array.from({ length: 10 }, () => guard.getOrLoad(target, source.load)));
+    const reads = members.flatMap(({ guard }) =>
+      Array.from({ length: 10 }, () => guard.getOrLoad(target, source.load)),
+    );
     (await source.call(1)).resolve('one');
     (await source.call(2)).resolve('two');
     expect(new Set(await Promise.all(reads))).toEqual(new Set(['one', 'two']));

@@ -162,11 +162,21 @@ describe('no stale set: a server that forgets', () => {
       await server.command('SAVE');
       await server.kill();
       await server.restart();
-      await until(() => a.guard.explain(BALANCE).then(() => true, () => false));
+      await until(() =>
+        a.guard.explain(BALANCE).then(
+          () => true,
+          () => false,
+        ),
+      );
       load.resolve('old');
       expect(await read).toBe('old');
       expect(a.all('fenced', { reason: 'epoch' })).toHaveLength(1);
-      await until(() => b.guard.explain(BALANCE).then(() => true, () => false));
+      await until(() =>
+        b.guard.explain(BALANCE).then(
+          () => true,
+          () => false,
+        ),
+      );
       await expectNotFresh([a, b], BALANCE, 'old');
     }));
 

@@ -29,7 +29,9 @@ describe('no stale set: a foreground load', () => {
       const [a, b] = await fleet.pair();
       await crossed(fleet, a, () => invalidate(b));
       await expectNotFresh([a, b], BALANCE, 'old');
-      expect(a.all('fenced', { reason: what === 'of its tag' || what === 'of its domain' ? 'generation' : 'token' })).toHaveLength(1);
+      expect(
+        a.all('fenced', { reason: what === 'of its tag' || what === 'of its domain' ? 'generation' : 'token' }),
+      ).toHaveLength(1);
       expect(a.all('accepted')).toEqual([]);
       expect(await b.guard.getOrLoad(BALANCE, async () => 'new')).toBe('new');
       await expectFresh([a, b], BALANCE, 'new');
@@ -64,38 +66,48 @@ describe('no stale set: a foreground load', () => {
     await expectNotFresh([a, b], BALANCE, 'old');
   });
 
-  promise(2, "two loads of one process have a token each: the older one's fence outlives the younger's start", BOTH, async (fleet) => {
-    const [a, b] = await fleet.pair();
-    const source = fleet.source<string>();
-    const first = a.guard.getOrLoad(BALANCE, source.load);
-    const older = await source.call(1);
-    await b.guard.invalidate(BALANCE);
-    const second = a.guard.refresh(BALANCE, source.load);
-    const younger = await source.call(2);
-    older.resolve('old');
-    expect(await first).toBe('old');
-    await expectNotFresh([a, b], BALANCE, 'old');
-    younger.resolve('new');
-    expect(await second).toBe('new');
-    await expectFresh([a, b], BALANCE, 'new');
-  });
+  promise(
+    2,
+    "two loads of one process have a token each: the older one's fence outlives the younger's start",
+    BOTH,
+    async (fleet) => {
+      const [a, b] = await fleet.pair();
+      const source = fleet.source<string>();
+      const first = a.guard.getOrLoad(BALANCE, source.load);
+      const older = await source.call(1);
+      await b.guard.invalidate(BALANCE);
+      const second = a.guard.refresh(BALANCE, source.load);
+      const younger = await source.call(2);
+      older.resolve('old');
+      expect(await first).toBe('old');
+      await expectNotFresh([a, b], BALANCE, 'old');
+      younger.resolve('new');
+      expect(await second).toBe('new');
+      await expectFresh([a, b], BALANCE, 'new');
+    },
+  );
 
-  promise(2, 'without exclusion, a load that began earlier does not replace one that began later', BOTH, async (fleet) => {
-    const domains = { free: { ...DOMAINS.balances, lease: { keys: 'none' } } } as const;
-    const [a, b] = await fleet.pair({ domains });
-    const target = { domain: 'free', key: 'gold' };
-    const source = fleet.source<string>();
-    const first = a.guard.getOrLoad(target, source.load);
-    const older = await source.call(1);
-    await fleet.pass(5);
-    const second = b.guard.getOrLoad(target, source.load);
-    (await source.call(2)).resolve('newer');
-    expect(await second).toBe('newer');
-    older.resolve('older');
-    expect(await first).toBe('older');
-    await expectFresh([a, b], target, 'newer');
-    expect(a.all('fenced', { reason: 'superseded' })).toHaveLength(1);
-  });
+  promise(
+    2,
+    'without exclusion, a load that began earlier does not replace one that began later',
+    BOTH,
+    async (fleet) => {
+      const domains = { free: { ...DOMAINS.balances, lease: { keys: 'none' } } } as const;
+      const [a, b] = await fleet.pair({ domains });
+      const target = { domain: 'free', key: 'gold' };
+      const source = fleet.source<string>();
+      const first = a.guard.getOrLoad(target, source.load);
+      const older = await source.call(1);
+      await fleet.pass(5);
+      const second = b.guard.getOrLoad(target, source.load);
+      (await source.call(2)).resolve('newer');
+      expect(await second).toBe('newer');
+      older.resolve('older');
+      expect(await first).toBe('older');
+      await expectFresh([a, b], target, 'newer');
+      expect(a.all('fenced', { reason: 'superseded' })).toHaveLength(1);
+    },
+  );
 
   promise(2, 'without exclusion, an invalidation voids every load under way', BOTH, async (fleet) => {
     const domains = { free: { ...DOMAINS.balances, lease: { keys: 'none' } } } as const;

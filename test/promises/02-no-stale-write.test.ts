@@ -83,18 +83,23 @@ describe('no stale set: write-through', () => {
     await expectNotFresh([a, b], BALANCE, 'old');
   });
 
-  promise(2, "a write-through whose value upsets the policy's own functions takes the old value away", BOTH, async (fleet) => {
-    const isAbsent = (outcome: object): boolean => {
-      if ('value' in outcome && outcome.value === 'upsetting') throw new Error('isAbsent');
-      return false;
-    };
-    const policy = { freshness: 'experience', isAbsent } as const;
-    const [a, b] = await fleet.pair({ domains: { picky: policy } });
-    const target = { domain: 'picky', key: 'gold' };
-    await a.guard.getOrLoad(target, async () => 'old');
-    expect(await b.guard.writeThrough(target, async () => 'upsetting')).toBe('upsetting');
-    await expectNotFresh([a, b], target, 'old');
-  });
+  promise(
+    2,
+    "a write-through whose value upsets the policy's own functions takes the old value away",
+    BOTH,
+    async (fleet) => {
+      const isAbsent = (outcome: object): boolean => {
+        if ('value' in outcome && outcome.value === 'upsetting') throw new Error('isAbsent');
+        return false;
+      };
+      const policy = { freshness: 'experience', isAbsent } as const;
+      const [a, b] = await fleet.pair({ domains: { picky: policy } });
+      const target = { domain: 'picky', key: 'gold' };
+      await a.guard.getOrLoad(target, async () => 'old');
+      expect(await b.guard.writeThrough(target, async () => 'upsetting')).toBe('upsetting');
+      await expectNotFresh([a, b], target, 'old');
+    },
+  );
 
   promise(2, 'a write that failed leaves the cached value as it is', BOTH, async (fleet) => {
     const [a, b] = await fleet.pair();

@@ -163,7 +163,10 @@ describe('read after invalidate: nobody who comes later joins', () => {
     } as const;
     const [a, b] = await fleet.pair({ domains });
     const target = { domain: 'checked', key: 'gold' };
-    const make = (text: string) => async (context: { setVersion(etag: string): void }) => (context.setVersion(text), text);
+    const make = (text: string) => async (context: { setVersion(etag: string): void }) => (
+      context.setVersion(text),
+      text
+    );
     await a.guard.getOrLoad(target, make('old'));
     const early = a.guard.getOrLoad(target, make('new'));
     const probe = await versions.call(1);

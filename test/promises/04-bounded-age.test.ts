@@ -5,7 +5,13 @@ import { until, type Fleet, type Member } from './support/fleet.js';
 import { MEMORY, promise, REDIS } from './support/promise.js';
 import { counted } from './support/source.js';
 
-const SHORT = { freshness: 'operational', softTtl: '10s', hardTtl: '30s', jitter: 0, backoff: { base: 1, max: 1 } } as const;
+const SHORT = {
+  freshness: 'operational',
+  softTtl: '10s',
+  hardTtl: '30s',
+  jitter: 0,
+  backoff: { base: 1, max: 1 },
+} as const;
 const domains = {
   never: { ...SHORT, stalePolicy: 'never' },
   iferror: { ...SHORT, stalePolicy: 'if-error' },
@@ -18,35 +24,44 @@ const failing = () => Promise.reject(down);
 
 /** What a reader gets when the source is down, and how old it is. */
 async function servedNow({ guard }: Member, domain: keyof typeof domains) {
-  const { value, served } = await guard.trace(() => guard.getOrLoad<string>(at(domain), failing).catch(() => undefined));
+  const { value, served } = await guard.trace(() =>
+    guard.getOrLoad<string>(at(domain), failing).catch(() => undefined),
+  );
   return { value, ageMs: served[0]?.ageMs, state: served[0]?.state };
 }
 
 async function filled(fleet: Fleet): Promise<Member> {
   const a = await fleet.start({ domains });
-  for (const domain of Object.keys(domains) as (keyof typeof domains)[]) await a.guard.getOrLoad(at(domain), async () => 'old');
+  for (const domain of Object.keys(domains) as (keyof typeof domains)[])
+    await a.guard.getOrLoad(at(domain), async () => 'old');
   return a;
 }
 
 describe('bounded age', () => {
-  promise(4, 'nothing past the soft TTL is served under never, nothing past the hard TTL under any policy', MEMORY, async (fleet) => {
-    const a = await filled(fleet);
-    await fleet.pass(9_999);
-    for (const domain of Object.keys(domains)) expect((await a.guard.peek({ domain, key: 'gold' }))?.state).toBe('fresh');
-    await fleet.pass(1);
-    expect(await servedNow(a, 'never')).toMatchObject({ value: undefined });
-    expect(await a.guard.peek(at('never'))).toBeUndefined();
-    expect(await servedNow(a, 'iferror')).toMatchObject({ value: 'old', state: 'stale', ageMs: 10_000 });
-    expect(await servedNow(a, 'behind')).toMatchObject({ value: 'old', state: 'stale', ageMs: 10_000 });
-    await fleet.pass(19_999);
-    expect(await servedNow(a, 'iferror')).toMatchObject({ value: 'old', ageMs: 29_999 });
-    expect(await servedNow(a, 'behind')).toMatchObject({ value: 'old', ageMs: 29_999 });
-    await fleet.pass(1);
-    for (const domain of ['never', 'iferror', 'behind'] as const) {
-      expect(await servedNow(a, domain)).toMatchObject({ value: undefined });
-      expect(await a.guard.peek(at(domain))).toBeUndefined();
-    }
-  });
+  promise(
+    4,
+    'nothing past the soft TTL is served under never, nothing past the hard TTL under any policy',
+    MEMORY,
+    async (fleet) => {
+      const a = await filled(fleet);
+      await fleet.pass(9_999);
+      for (const domain of Object.keys(domains))
+        expect((await a.guard.peek({ domain, key: 'gold' }))?.state).toBe('fresh');
+      await fleet.pass(1);
+      expect(await servedNow(a, 'never')).toMatchObject({ value: undefined });
+      expect(await a.guard.peek(at('never'))).toBeUndefined();
+      expect(await servedNow(a, 'iferror')).toMatchObject({ value: 'old', state: 'stale', ageMs: 10_000 });
+      expect(await servedNow(a, 'behind')).toMatchObject({ value: 'old', state: 'stale', ageMs: 10_000 });
+      await fleet.pass(19_999);
+      expect(await servedNow(a, 'iferror')).toMatchObject({ value: 'old', ageMs: 29_999 });
+      expect(await servedNow(a, 'behind')).toMatchObject({ value: 'old', ageMs: 29_999 });
+      await fleet.pass(1);
+      for (const domain of ['never', 'iferror', 'behind'] as const) {
+        expect(await servedNow(a, domain)).toMatchObject({ value: undefined });
+        expect(await a.guard.peek(at(domain))).toBeUndefined();
+      }
+    },
+  );
 
   promise(4, 'an old value does not stand in for a load that fails after its hard TTL', MEMORY, async (fleet) => {
     const a = await filled(fleet);
@@ -156,7 +171,10 @@ describe('bounded age', () => {
 
   promise(4, "and a writer's stricter TTL bounds every reader", MEMORY, async (fleet) => {
     const a = await fleet.start({ domains });
-    await a.guard.getOrLoad(at('iferror'), async (context) => (context.setTtl({ softTtl: '1s', hardTtl: '2s' }), 'old'));
+    await a.guard.getOrLoad(
+      at('iferror'),
+      async (context) => (context.setTtl({ softTtl: '1s', hardTtl: '2s' }), 'old'),
+    );
     await fleet.pass(1_000);
     expect(await servedNow(a, 'iferror')).toMatchObject({ value: 'old', state: 'stale' });
     await fleet.pass(1_000);
@@ -180,21 +198,31 @@ describe('bounded age', () => {
     expect(await a.guard.peek(at('never'))).toBeUndefined();
   });
 
-  promise(4, 'what is stored in the future is a miss, and does not stand in the way of what is loaded now', REDIS, async (fleet) => {
-    const a = await fleet.start();
-    const target = { domain: 'balances', key: 'gold' };
-    await a.guard.getOrLoad(target, async () => 'future');
-    const [name] = await fleet.raw.keys(`${fleet.namespace}:e:*`);
-    const entry = decodeEntry((await fleet.raw.getBuffer(name!))!)!;
-    const hour = 3_600_000;
-    const moved = { ...entry, beganMs: entry.beganMs + hour, softMs: entry.softMs + hour, hardMs: entry.hardMs + hour };
-    await fleet.raw.set(name!, encodeEntry(moved));
-    const own = counted(() => 'now');
-    expect(await a.guard.getOrLoad(target, own)).toBe('now');
-    expect(a.all('miss', { cause: 'future' })).toHaveLength(1);
-    expect(await a.guard.getOrLoad(target, own)).toBe('now');
-    expect(own.calls).toBe(1);
-  });
+  promise(
+    4,
+    'what is stored in the future is a miss, and does not stand in the way of what is loaded now',
+    REDIS,
+    async (fleet) => {
+      const a = await fleet.start();
+      const target = { domain: 'balances', key: 'gold' };
+      await a.guard.getOrLoad(target, async () => 'future');
+      const [name] = await fleet.raw.keys(`${fleet.namespace}:e:*`);
+      const entry = decodeEntry((await fleet.raw.getBuffer(name!))!)!;
+      const hour = 3_600_000;
+      const moved = {
+        ...entry,
+        beganMs: entry.beganMs + hour,
+        softMs: entry.softMs + hour,
+        hardMs: entry.hardMs + hour,
+      };
+      await fleet.raw.set(name!, encodeEntry(moved));
+      const own = counted(() => 'now');
+      expect(await a.guard.getOrLoad(target, own)).toBe('now');
+      expect(a.all('miss', { cause: 'future' })).toHaveLength(1);
+      expect(await a.guard.getOrLoad(target, own)).toBe('now');
+      expect(own.calls).toBe(1);
+    },
+  );
 
   promise(4, 'the same bounds on the time of a server', REDIS, async (fleet) => {
     const brief = { ...SHORT, softTtl: 100, hardTtl: 300, stalePolicy: 'if-error' } as const;
@@ -206,7 +234,9 @@ describe('bounded age', () => {
     let lastMs = 0;
     await until(async () => {
       const asked = performance.now();
-      const { value, served } = await a.guard.trace(() => a.guard.getOrLoad<string>(target, failing).catch(() => undefined));
+      const { value, served } = await a.guard.trace(() =>
+        a.guard.getOrLoad<string>(target, failing).catch(() => undefined),
+      );
       if (value === undefined) return true;
       states.add(served[0]!.state);
       expect(served[0]!.ageMs).toBeLessThan(300);

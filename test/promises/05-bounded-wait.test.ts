@@ -3,7 +3,11 @@ import { DOMAINS, settle, type Fleet } from './support/fleet.js';
 import { BOTH, MEMORY, promise, REDIS } from './support/promise.js';
 import { counted } from './support/source.js';
 
-const errorOf = (read: Promise<unknown>): Promise<unknown> => read.then(() => 'no error', (error: unknown) => error);
+const errorOf = (read: Promise<unknown>): Promise<unknown> =>
+  read.then(
+    () => 'no error',
+    (error: unknown) => error,
+  );
 
 const domains = {
   patient: { ...DOMAINS.balances, waitBudget: '300ms', loadTimeout: '10s' },
@@ -141,20 +145,25 @@ describe('bounded wait: loads', () => {
     expect(load.context.signal.reason).toMatchObject({ code: 'CG_LOAD_TIMEOUT' });
   });
 
-  promise(5, 'a slot of the bulkhead is held until the loader settles, though its load was given up', MEMORY, async (fleet) => {
-    const a = await start(fleet);
-    const deafLoader = fleet.source<string>();
-    const first = errorOf(a.guard.getOrLoad(key('narrow', 'one'), deafLoader.load));
-    const stuck = await deafLoader.call(1);
-    await fleet.pass(1_001);
-    expect(await first).toMatchObject({ code: 'CG_LOAD_TIMEOUT' });
-    const own = counted(() => 'two');
-    const second = a.guard.getOrLoad(key('narrow', 'two'), own);
-    await fleet.pass(5_000);
-    expect(own.calls).toBe(0);
-    stuck.resolve('late');
-    expect(await second).toBe('two');
-  });
+  promise(
+    5,
+    'a slot of the bulkhead is held until the loader settles, though its load was given up',
+    MEMORY,
+    async (fleet) => {
+      const a = await start(fleet);
+      const deafLoader = fleet.source<string>();
+      const first = errorOf(a.guard.getOrLoad(key('narrow', 'one'), deafLoader.load));
+      const stuck = await deafLoader.call(1);
+      await fleet.pass(1_001);
+      expect(await first).toMatchObject({ code: 'CG_LOAD_TIMEOUT' });
+      const own = counted(() => 'two');
+      const second = a.guard.getOrLoad(key('narrow', 'two'), own);
+      await fleet.pass(5_000);
+      expect(own.calls).toBe(0);
+      stuck.resolve('late');
+      expect(await second).toBe('two');
+    },
+  );
 
   promise(5, 'the same when everybody who wanted it left', MEMORY, async (fleet) => {
     const a = await start(fleet);
@@ -175,7 +184,9 @@ describe('bounded wait: loads', () => {
   promise(5, 'the queue of the bulkhead is bounded', BOTH, async (fleet) => {
     const a = await start(fleet);
     const source = fleet.source<string>();
-    const reads = ['one', 'two', 'three', 'four'].map((name) => errorOf(a.guard.getOrLoad(key('narrow', name), source.load)));
+    const reads = ['one', 'two', 'three', 'four'].map((name) =>
+      errorOf(a.guard.getOrLoad(key('narrow', name), source.load)),
+    );
     await source.call(1);
     const overload = await a.heard('overload', { bound: 'bulkhead' });
     const refused = await Promise.any(reads);
@@ -207,8 +218,12 @@ describe('bounded wait: loads', () => {
     expect(performance.now() - began).toBeLessThan(1_000);
     proxy.resume();
     for (const reply of ['acquire', 'fill'] as const) {
-      const held = proxy.holdRequest((request) => request.includes(reply === 'fill' ? '\r\nfill\r\n' : '\r\nexclusive\r\n'));
-      expect(await a.guard.getOrLoad(key('timed', `hung-${reply}`), async () => 'from the source')).toBe('from the source');
+      const held = proxy.holdRequest((request) =>
+        request.includes(reply === 'fill' ? '\r\nfill\r\n' : '\r\nexclusive\r\n'),
+      );
+      expect(await a.guard.getOrLoad(key('timed', `hung-${reply}`), async () => 'from the source')).toBe(
+        'from the source',
+      );
       held.release();
     }
     expect(performance.now() - began).toBeLessThan(3_000);

@@ -4,7 +4,11 @@ import { ALL, BOTH, MEMORY, promise } from './support/promise.js';
 import { counted } from './support/source.js';
 
 const BALANCE = { domain: 'balances', key: 'gold' };
-const errorOf = (read: Promise<unknown>): Promise<unknown> => read.then(() => 'no error', (error: unknown) => error);
+const errorOf = (read: Promise<unknown>): Promise<unknown> =>
+  read.then(
+    () => 'no error',
+    (error: unknown) => error,
+  );
 
 describe('failing loader', () => {
   promise(8, 'its readers in the process get the very error that it threw', BOTH, async (fleet) => {
@@ -54,7 +58,9 @@ describe('failing loader', () => {
     const source = fleet.source<string>();
     const reads = members.map(({ guard }) => errorOf(guard.getOrLoad(target, source.load)));
     await source.call(1);
-    await until(() => members.filter((member) => member.all('lease', { outcome: 'refused' }).length === 1).length === 2);
+    await until(
+      () => members.filter((member) => member.all('lease', { outcome: 'refused' }).length === 1).length === 2,
+    );
     await fleet.pass(1_001);
     await source.call(3);
     source.calls.slice(1).forEach((load) => load.resolve('new'));
@@ -72,23 +78,30 @@ describe('failing loader', () => {
   });
 
   for (const domain of ['offers', 'rates'] as const) {
-    promise(8, `where the old value is permitted, failures back off in the whole fleet (${domain})`, BOTH, async (fleet) => {
-      const members = await fleet.pair();
-      const target = { domain, key: 'gold' };
-      await members[0].guard.getOrLoad(target, async () => 'old');
-      await members[0].guard.invalidate(target);
-      const own = counted(() => Promise.reject<string>(new Error('no source')));
-      expect(await members[0].guard.getOrLoad(target, own)).toBe('old');
-      await members[0].heard('load', { outcome: 'failed' });
-      await until(() => members[0].store.calls.release === 1);
-      for (let read = 0; read < 20; read++) {
-        for (const { guard } of members) expect(await guard.getOrLoad(target, own)).toBe('old');
-      }
-      expect(own.calls).toBe(1);
-    });
+    promise(
+      8,
+      `where the old value is permitted, failures back off in the whole fleet (${domain})`,
+      BOTH,
+      async (fleet) => {
+        const members = await fleet.pair();
+        const target = { domain, key: 'gold' };
+        await members[0].guard.getOrLoad(target, async () => 'old');
+        await members[0].guard.invalidate(target);
+        const own = counted(() => Promise.reject<string>(new Error('no source')));
+        expect(await members[0].guard.getOrLoad(target, own)).toBe('old');
+        await members[0].heard('load', { outcome: 'failed' });
+        await until(() => members[0].store.calls.release === 1);
+        for (let read = 0; read < 20; read++) {
+          for (const { guard } of members) expect(await guard.getOrLoad(target, own)).toBe('old');
+        }
+        expect(own.calls).toBe(1);
+      },
+    );
 
     promise(8, `the pauses grow to their limit, and end with a success (${domain})`, MEMORY, async (fleet) => {
-      const a = await fleet.start({ domains: { [domain]: { ...DOMAINS[domain], backoff: { base: '1s', max: '8s' } } } });
+      const a = await fleet.start({
+        domains: { [domain]: { ...DOMAINS[domain], backoff: { base: '1s', max: '8s' } } },
+      });
       const target = { domain, key: 'gold' };
       await a.guard.getOrLoad(target, async () => 'old');
       await a.guard.invalidate(target);
@@ -100,15 +113,17 @@ describe('failing loader', () => {
         await fleet.pass(250);
         if (own.calls > before) at.push(ms);
       }
-      expect(at).toHaveLength(7);
+      expect(at.length).toBeGreaterThan(6);
       const pauses = at.slice(1).map((ms, i) => ms - at[i]!);
-      pauses.forEach((pause, i) => expect(pause).toBeGreaterThanOrEqual(1_000 * [1, 2, 4, 8, 8, 8][i]!));
+      pauses.forEach((pause, i) => expect(pause).toBeGreaterThanOrEqual(1_000 * Math.min(2 ** i, 8)));
+      pauses.forEach((pause, i) => expect(pause).toBeLessThanOrEqual(1_000 * Math.min(2 ** i, 8) + 250));
       await fleet.pass(8_000);
       await a.guard.getOrLoad(target, async () => 'new');
       await until(async () => (await a.guard.peek(target))?.value === 'new');
       await a.guard.invalidate(target);
+      const failed = own.calls;
       await a.guard.getOrLoad(target, own);
-      await until(() => own.calls === 8);
+      await until(() => own.calls === failed + 1);
     });
   }
 

@@ -1,3 +1,4 @@
+import type { ProvidedContext } from 'vitest';
 import type { TestProject } from 'vitest/node';
 import { startCluster, startRedis, type RedisCluster, type RedisServer } from './redis-server.js';
 
@@ -19,8 +20,17 @@ interface Shared {
 const SHARED = Symbol.for('nestjs-cache-guard.test.redis');
 const registry = globalThis as { [SHARED]?: Shared | undefined };
 
+/** Servers that whoever started this run shares between several runs: JSON of `redisUrl` and `clusterNodes`. */
+const GIVEN = process.env['CACHE_GUARD_TEST_SERVERS'];
+
 /** Makes sure of a Redis binary before any test, and starts the shared servers. Fault tests start their own. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  if (GIVEN) {
+    const { redisUrl, clusterNodes } = JSON.parse(GIVEN) as Pick<ProvidedContext, 'redisUrl' | 'clusterNodes'>;
+    project.provide('redisUrl', redisUrl);
+    project.provide('clusterNodes', clusterNodes);
+    return async () => {};
+  }
   const shared = (registry[SHARED] ??= { users: 0, servers: start() });
   shared.users += 1;
   const [standalone, cluster] = await shared.servers;

@@ -206,7 +206,7 @@ export class MemoryStore implements Store {
     if (!lease?.isAlive(token, nowMs)) return 'fenced-token';
 
     const kept = this.live(key, nowMs);
-    const outcome = refusal(request, kept?.bytes, lease.versionFloor(nowMs)) ?? 'committed';
+    const outcome = refusal(request, kept?.bytes, lease.versionFloor(nowMs), nowMs) ?? 'committed';
     if (outcome === 'committed') this.write(request, kept?.bytes, lease, nowMs);
     lease.consume(token);
     lease.remember(token, outcome, nowMs);
@@ -264,10 +264,12 @@ function refusal(
   { kind, seenId, bytes }: CommitRequest,
   old: Buffer | undefined,
   floor: Buffer | undefined,
+  nowMs: number,
 ): CommitReply['outcome'] | undefined {
   if (kind === 'extend' && (!old || idOf(old) !== seenId)) return 'superseded';
   const version = versionOf(bytes);
   if (version && [versionOf(old), floor].some((least) => least && version.compare(least) < 0)) return 'fenced-version';
   const counts = kind === 'fill' && old && !hasFlag(old, FLAG.removed | FLAG.hitForMiss);
-  return counts && beganOf(old) > beganOf(bytes) ? 'superseded' : undefined;
+  // What claims to begin in the future is nobody's rival.
+  return counts && beganOf(old) > beganOf(bytes) && beganOf(old) <= nowMs ? 'superseded' : undefined;
 }

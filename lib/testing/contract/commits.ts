@@ -85,10 +85,11 @@ export const commitCases: readonly ContractCase[] = [
     async run(harness) {
       const s = await Scenario.on(harness);
       const late = await s.shared();
-      await s.filled({ beganMs: Math.floor(late.nowMs) + 1 });
-      assert.equal(await s.outcome(late, s.entry(late)), 'superseded');
+      const beganMs = Math.floor(late.nowMs) - 1;
+      await s.filled();
+      assert.equal(await s.outcome(late, s.entry(late, { beganMs })), 'superseded');
       await s.store.invalidate(s.key, 'purge');
-      assert.equal(await s.outcome(late, s.entry(late)), 'superseded');
+      assert.equal(await s.outcome(late, s.entry(late, { beganMs })), 'superseded');
       assert.equal(await s.bytes(), undefined);
     },
   },
@@ -150,7 +151,7 @@ export const commitCases: readonly ContractCase[] = [
     async run(harness) {
       const s = await Scenario.on(harness);
       const [early, same, later] = [await s.granted(), await s.shared(), await s.shared()];
-      const beganMs = Math.floor(early.nowMs) + 5;
+      const beganMs = Math.floor(early.nowMs) - 5;
       const kept = await s.filled({ beganMs });
       assert.equal(await s.outcome(early, s.entry(early, { beganMs: beganMs - 1 })), 'superseded');
       assert.deepEqual(await s.kept(), kept);
@@ -166,17 +167,27 @@ export const commitCases: readonly ContractCase[] = [
     },
   },
   {
+    name: 'fill: a value that claims to begin in the future does not stand in the way',
+    async run(harness) {
+      const s = await Scenario.on(harness);
+      await s.filled({ beganMs: s.store.now(s.key) + 1_000_000 });
+      const holder = await s.granted();
+      assert.equal(await s.outcome(holder, s.entry(holder)), 'committed');
+    },
+  },
+  {
     name: 'fill: marks that hold no value never supersede one',
     async run(harness) {
       const s = await Scenario.on(harness);
       const first = await s.shared();
-      await s.filled({ beganMs: Math.floor(first.nowMs) + 10, flags: FLAG.hitForMiss });
-      assert.equal(await s.outcome(first, s.entry(first)), 'committed');
+      const beganMs = Math.floor(first.nowMs) - 10;
+      await s.filled({ flags: FLAG.hitForMiss });
+      assert.equal(await s.outcome(first, s.entry(first, { beganMs })), 'committed');
       await s.store.invalidate(s.key, 'purge');
-      await s.filled({ beganMs: s.store.now(s.key) + 10 });
+      await s.filled();
       await s.store.invalidate(s.key, 'remove');
       const second = await s.granted();
-      assert.equal(await s.outcome(second, s.entry(second)), 'committed');
+      assert.equal(await s.outcome(second, s.entry(second, { beganMs })), 'committed');
     },
   },
   {
@@ -238,8 +249,8 @@ export const commitCases: readonly ContractCase[] = [
     async run(harness) {
       const s = await Scenario.on(harness);
       const [holder, beside, writer] = [await s.granted(), await s.shared(), await s.shared()];
-      await s.filled({ beganMs: Math.floor(writer.nowMs) + 10 });
-      const written = s.entry(writer);
+      await s.filled();
+      const written = s.entry(writer, { beganMs: Math.floor(writer.nowMs) - 10 });
       assert.equal(await s.outcome(writer, written, { kind: 'put' }), 'committed');
       assert.deepEqual(await s.kept(), written);
       for (const voided of [holder, beside]) {
@@ -256,8 +267,9 @@ export const commitCases: readonly ContractCase[] = [
     async run(harness) {
       const s = await Scenario.on(harness);
       const holder = await s.granted();
-      await s.filled({ beganMs: Math.floor(holder.nowMs) + 10 });
-      assert.equal(await s.outcome(holder, s.entry(holder)), 'superseded');
+      await s.filled();
+      const beganMs = Math.floor(holder.nowMs) - 10;
+      assert.equal(await s.outcome(holder, s.entry(holder, { beganMs })), 'superseded');
       assert.equal(await s.store.renew(s.key, holder.token, s.unit), false);
       await s.granted();
     },

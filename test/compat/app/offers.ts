@@ -63,7 +63,7 @@ class OfferService {
   }
 
   invalidateAll(): Promise<InvalidationResult> {
-    return this.guard.invalidateDomain({ domain: 'offers' });
+    return this.guard.invalidateDomain('offers');
   }
 }
 

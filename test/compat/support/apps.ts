@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { copyFile, cp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -17,7 +26,9 @@ export interface AppPlan {
   readonly packages: Readonly<Record<string, string>>;
 }
 
-const SOURCES = join(PROJECT_ROOT, 'test', 'compat', 'app');
+const SOURCES = [new URL('../app/offers.ts', import.meta.url), new URL('../app/main.ts', import.meta.url)];
+/** Those that need ioredis. */
+const REDIS_SOURCES = [new URL('../app/handed-in.ts', import.meta.url)];
 
 /** An application with the packed library in its node_modules, outside of this project: nothing of ours can be found by accident. */
 export class InstalledApp {
@@ -41,14 +52,10 @@ export class InstalledApp {
       type: plan.modules === 'esm' ? 'module' : 'commonjs',
       dependencies: { ...plan.packages, 'nestjs-cache-guard': `file:${basename(tarball.path)}` },
     });
-    await cp(SOURCES, join(folder, 'src'), { recursive: true });
-    if (!app.hasRedis) rmSync(join(folder, 'src', 'handed-in.ts'));
+    const sources = 'ioredis' in plan.packages ? [...SOURCES, ...REDIS_SOURCES] : SOURCES;
+    for (const source of sources) await cp(source, join(folder, 'src', basename(source.pathname)));
     await app.installPackages();
     return app;
-  }
-
-  get hasRedis(): boolean {
-    return 'ioredis' in this.plan.packages;
   }
 
   /** The version of a package as the application finds it; `undefined` when it is not there. */
@@ -71,7 +78,8 @@ export class InstalledApp {
   /** Starts the compiled application, waits until it has ended by itself, and gives what it has printed. */
   async start(entry: 'main' | 'handed-in', env: Readonly<Record<string, string>>): Promise<Report> {
     const { code, stdout, stderr } = await this.launch(entry, env);
-    const report = code === 0 && stderr === '' && stdout.startsWith('{') ? (JSON.parse(stdout) as Report | Failure) : undefined;
+    const report =
+      code === 0 && stderr === '' && stdout.startsWith('{') ? (JSON.parse(stdout) as Report | Failure) : undefined;
     if (report && !('failed' in report)) return report;
     throw new Error(`${this.plan.name} ended with ${code}\n${stdout}\n${stderr}`);
   }

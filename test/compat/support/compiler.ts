@@ -16,17 +16,20 @@ export function compileProject(configFile: string, packageName: string): string[
   });
   if (!config) throw new Error(`${configFile} cannot be read.`);
   const program = ts.createProgram({ rootNames: config.fileNames, options: config.options });
+  const sources = program.getSourceFiles().filter(({ fileName }) => config.fileNames.includes(fileName));
   const ours = `${sep}node_modules${sep}${packageName}${sep}`;
-  const checked = program
-    .getSourceFiles()
-    .filter(({ fileName }) => config.fileNames.includes(fileName) || fileName.replaceAll('/', sep).includes(ours));
+  const declarations = program.getSourceFiles().filter(({ fileName }) => fileName.replaceAll('/', sep).includes(ours));
   const found = [
     ...config.errors,
     ...program.getOptionsDiagnostics(),
     ...program.getGlobalDiagnostics(),
-    ...checked.flatMap((file) => [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)]),
+    ...[...sources, ...declarations].flatMap((file) => [
+      ...program.getSyntacticDiagnostics(file),
+      ...program.getSemanticDiagnostics(file),
+    ]),
   ];
-  if (!config.options.noEmit) found.push(...program.emit().diagnostics);
+  // File by file: a whole emit would check every declaration of every package.
+  if (!config.options.noEmit) found.push(...sources.flatMap((file) => [...program.emit(file).diagnostics]));
   return found.map(({ code, file, messageText }) => {
     const text = ts.flattenDiagnosticMessageText(messageText, '\n').split('\n')[0] ?? '';
     return `${file ? file.fileName.split('/').slice(-2).join('/') : 'options'}: TS${code} ${text}`;

@@ -93,3 +93,8 @@ export function gate(): { readonly passed: Promise<void>; readonly open: () => v
   const passed = new Promise<void>((resolve) => (open = resolve));
   return { passed, open };
 }
+
+/** The properties that whoever looks at an object comes across, symbols included. */
+export function visibleKeys(value: object): (string | symbol)[] {
+  return Reflect.ownKeys(value).filter((key) => Object.prototype.propertyIsEnumerable.call(value, key));
+}

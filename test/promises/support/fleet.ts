@@ -164,20 +164,33 @@ export class Fleet {
     await until(() => performance.now() - from >= ms);
   }
 
+  /** Waits for what may need time to pass, and lets it pass where the test has to. */
+  async patiently(work: Promise<unknown>): Promise<void> {
+    const ended = work.then(() => 'ended');
+    await settle();
+    while (this.kind === 'memory') {
+      if ((await Promise.race([ended, settle().then(() => 'open')])) === 'ended') return;
+      await this.clock.run(500);
+    }
+    await ended;
+  }
+
   async close(): Promise<void> {
     for (const source of this.sources) source.end();
     for (const { store } of this.members) store.heal();
-    const closing = Promise.all(this.members.map(({ guard }) => guard.close()));
-    let open = true;
-    const closed = closing.finally(() => (open = false));
-    while (open && this.kind === 'memory') await this.clock.run(1_000);
-    await closed;
+    await this.patiently(Promise.all(this.members.map(({ guard }) => guard.close())));
     for (const cleanup of this.cleanups.toReversed()) await cleanup();
     this.client?.disconnect();
   }
 
   private redisStore(ids: Ids, { proxy, url, namespace = this.namespace, commandTimeoutMs = 5_000 }: MemberOptions) {
-    return new RedisStore({ namespace, connect: this.connection(url ?? proxy?.url), clock: systemClock, ids, commandTimeoutMs });
+    return new RedisStore({
+      namespace,
+      connect: this.connection(url ?? proxy?.url),
+      clock: systemClock,
+      ids,
+      commandTimeoutMs,
+    });
   }
 
   private connection(url: string | undefined): RedisConnect {

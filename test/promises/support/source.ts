@@ -3,8 +3,8 @@ import type { LoadContext } from 'nestjs-cache-guard';
 /** One call of a loader, ended by the test. */
 export interface SourceCall<T> {
   readonly context: LoadContext<T>;
-  resolve(value: T): void;
-  reject(error: unknown): void;
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /** A data source whose loads end when the test says so. */
@@ -39,11 +39,11 @@ export interface Counted<T> {
 export function counted<T>(answer: (context: LoadContext<T>, call: number) => T | Promise<T>): Counted<T> {
   const load = async (context: LoadContext<T>): Promise<T> => answer(context, ++load.calls);
   load.calls = 0;
-  return load as Counted<T>;
+  return load;
 }
 
 /** Something to wait for that the test itself brings about. */
-export function gate(): { readonly opened: Promise<void>; open(): void } {
+export function gate(): { readonly opened: Promise<void>; readonly open: () => void } {
   let open!: () => void;
   const opened = new Promise<void>((resolve) => (open = resolve));
   return { opened, open: () => open() };

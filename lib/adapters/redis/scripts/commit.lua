@@ -29,7 +29,12 @@ if versioned then
   if floor and bytes_less(version, floor) then return finish('fenced-version') end
   if old and flag(old, 16) and bytes_less(version, string.sub(old, 35, 42)) then return finish('fenced-version') end
 end
-if kind == 'fill' and holds_value(old) and uint48(old, 13) > uint48(bytes, 13) then return finish('superseded') end
+local function began_later()
+  local began = uint48(old, 13)
+  -- What claims to begin in the future is nobody's rival.
+  return began > uint48(bytes, 13) and began * 1000 <= now
+end
+if kind == 'fill' and holds_value(old) and began_later() then return finish('superseded') end
 
 local hard_ms = tonumber(ARGV[4])
 local left_ms = hard_ms - math.floor(now / 1000)

@@ -1,0 +1,394 @@
+/**
+ * Each mutation takes one fence or guard out of the library; the test that is named must then fail. `find` occurs exactly once in
+ * `file`. Names of tests are whole, with the store in brackets.
+ *
+ * @typedef {{ name: string, promise: number, file: string, find: string, replace: string, test: { file: string, name: string } }} Mutation
+ */
+
+/** @returns {(name: string, file: string, find: string, replace: string, test: [string, string]) => Mutation} */
+const breaking =
+  (promise) =>
+  (name, file, find, replace, [testFile, title]) => ({
+    name,
+    promise,
+    file: `lib/${file}`,
+    find,
+    replace,
+    test: { file: `test/promises/${testFile}.test.ts`, name: `promise ${promise}: ${title}` },
+  });
+
+const ONE_FLIGHT = '01-one-flight';
+const ROUTES = '01-one-flight-methods';
+const SET = '02-no-stale-set';
+const WRITE = '02-no-stale-write';
+const FAULTS = '02-no-stale-faults';
+const LATER = '03-read-after-invalidate';
+const SERVED = '03-served-after-invalidate';
+const AGE = '04-bounded-age';
+const WAIT = '05-bounded-wait';
+const NESTED = 'composition';
+const ANSWER = '06-failure-or-answer';
+const INPUT = 'bad-input';
+
+/** @type {Mutation[]} */
+export const mutations = [
+  breaking(1)(
+    'readers of one process do not join',
+    'engine/flights.ts',
+    'return this.open.get(key);',
+    'return undefined;',
+    [ONE_FLIGHT, 'a reader who comes while the load runs joins it [memory]'],
+  ),
+  breaking(1)(
+    'no exclusion between processes',
+    'engine/flight.ts',
+    "mode: call.policy.exclusive && !this.insist ? 'exclusive' : 'shared',",
+    "mode: 'shared',",
+    [ONE_FLIGHT, '400 readers of a cold key in 4 processes cost one load [memory]'],
+  ),
+  breaking(1)(
+    "a lease won just after another's commit (Redis)",
+    'adapters/redis/scripts/acquire.lua',
+    "if ARGV[2] ~= '*' then",
+    'if false then',
+    [ONE_FLIGHT, "a lease asked for before another's commit and won after it gives his entry [redis]"],
+  ),
+  breaking(1)(
+    "a lease won just after another's commit (memory)",
+    'adapters/memory/memory-store.ts',
+    'if (seenId !== undefined && kept &&',
+    'if (false && kept &&',
+    [ONE_FLIGHT, "a lease asked for before another's commit and won after it gives his entry [memory]"],
+  ),
+  breaking(1)('leases of long loads are not renewed', 'engine/lease-keeper.ts', 'void this.renew(kept.attempt);', '', [
+    ONE_FLIGHT,
+    'a load that outlasts its lease keeps it by renewing [memory]',
+  ]),
+  breaking(1)(
+    'what a framework hands to a route is part of the call',
+    'nest/method-wrapper.ts',
+    'const declared = noParameters ? [] : args;',
+    'const declared = args;',
+    [ROUTES, 'a guarded method that is also a route costs one load, for requests and calls together'],
+  ),
+  breaking(1)(
+    'a guarded method loses its route',
+    'nest/method-wrapper.ts',
+    'Reflect.defineMetadata(key, Reflect.getMetadata(key, body), wrapper);',
+    '',
+    [ROUTES, 'a guarded method that is also a route costs one load, for requests and calls together'],
+  ),
+
+  breaking(2)(
+    'a commit does not ask for its token (Redis)',
+    'adapters/redis/scripts/commit.lua',
+    "if not mine or tonumber(mine) <= now then return finish('fenced-token') end",
+    '',
+    [SET, 'a load that an invalidation of its key crossed is not kept [redis]'],
+  ),
+  breaking(2)(
+    'a commit does not ask for its token (memory)',
+    'adapters/memory/memory-store.ts',
+    "if (!lease?.isAlive(token, nowMs)) return 'fenced-token';",
+    "if (!lease) return 'fenced-token';",
+    [SET, 'a load that an invalidation of its key crossed is not kept [memory]'],
+  ),
+  breaking(2)(
+    'an invalidation leaves the tokens alive',
+    'adapters/redis/scripts/invalidate.lua',
+    'void_all(KEYS[2])',
+    '',
+    [SET, 'a refresh behind that an invalidation crossed is not kept [redis]'],
+  ),
+  breaking(2)('a put leaves the tokens alive', 'adapters/redis/scripts/commit.lua', 'void_all(KEYS[2])', '', [
+    SET,
+    'a load that a put crossed does not replace what was put [redis]',
+  ]),
+  breaking(2)(
+    'two attempts of one process share a token',
+    'adapters/system.ts',
+    '${(++attempts).toString(36)}',
+    '${attempts}',
+    [SET, "two loads of one process have a token each: the older one's fence outlives the younger's start [memory]"],
+  ),
+  breaking(2)(
+    'the generations that an entry carries are not compared',
+    'core/generations.ts',
+    "else if (now.removed > stamp.value) return { kind: 'removed' };",
+    '',
+    [WRITE, 'a write-through that overlaps an invalidation of its tag is not kept [memory]'],
+  ),
+  breaking(2)(
+    'a load that began earlier replaces one that began later',
+    'adapters/memory/memory-store.ts',
+    'beganOf(old) > beganOf(bytes) &&',
+    'false &&',
+    [SET, 'without exclusion, a load that began earlier does not replace one that began later [memory]'],
+  ),
+  breaking(2)(
+    'a commit that comes late is carried out',
+    'adapters/redis/scripts/commit.lua',
+    "if now > tonumber(ARGV[10]) * 1000 then return {'late', int(now)} end",
+    '',
+    [FAULTS, 'a commit that arrives when nobody waits for its answer any more does nothing [redis]'],
+  ),
+  breaking(2)(
+    'another server process is taken for the same: tokens',
+    'adapters/redis/redis-store.ts',
+    'if ((link.known ?? (await link.identify())) !== request.epoch)',
+    'if (false)',
+    [FAULTS, 'a load that a restart crossed has no right to commit to the new server process'],
+  ),
+  breaking(2)(
+    'another server process is taken for the same: entries',
+    'engine/lookup.ts',
+    'sameEpoch: entry.epoch === reply.epoch',
+    'sameEpoch: true',
+    [FAULTS, 'a server that came back from an older snapshot brings back nothing as fresh, nor the right to commit'],
+  ),
+
+  breaking(3)(
+    'a reader is given what a fenced flight that he joined has loaded',
+    'engine/landing.ts',
+    'if (!held) return AGAIN_INSISTING;',
+    'if (!held) return given;',
+    [LATER, 'a load that began before (key, unheard) [memory]'],
+  ),
+  breaking(3)(
+    "generations are not compared with the commit's reply",
+    'engine/committer.ts',
+    "return moved(stamps, reply.generations) ? 'generation' : undefined;",
+    'return undefined;',
+    [LATER, 'a load that began before (tag, unheard) [memory]'],
+  ),
+  breaking(3)(
+    'a flight whose commit is under way may be joined',
+    'engine/flight.ts',
+    "this.phase = 'sealed';\n      this.close(this);",
+    "this.phase = 'sealed';",
+    [LATER, "the bytes of a commit's reply that are still on the network [redis]"],
+  ),
+  breaking(3)(
+    'a wake-up read that was sent already may be joined',
+    'engine/flight.ts',
+    "waiter.arrived < asked ? { kind: 'snapshot', snapshot, insist }",
+    "true ? { kind: 'snapshot', snapshot, insist }",
+    [LATER, 'a read after a wake-up that was sent before (key) [memory]'],
+  ),
+  breaking(3)(
+    'a read that was sent already may be joined',
+    'adapters/redis/read-batch.ts',
+    'this.composed = new Map();',
+    '',
+    [LATER, 'the bytes of a read that are still on the network [redis]'],
+  ),
+  breaking(3)(
+    'who waited in vain waits for the next process again',
+    'engine/flight.ts',
+    'this.landSnapshot(asked, snapshot, this.holder.loadWasAwaited)',
+    'this.landSnapshot(asked, snapshot, false)',
+    [SERVED, "nor does one who first waited for another process's load in vain [memory]"],
+  ),
+  breaking(3)(
+    'what was invalidated passes for fresh',
+    'core/decide.ts',
+    'lost || invalidated ? nowMs : Infinity',
+    'lost ? nowMs : Infinity',
+    [SERVED, 'stale policies: the old value, marked stale, in every process (domain) [memory]'],
+  ),
+
+  breaking(4)('nothing ends at the hard TTL', 'core/decide.ts', "if (nowMs >= hardMs) return load('expired');", '', [
+    AGE,
+    "a reader's stricter policy bounds what another has kept [memory]",
+  ]),
+  breaking(4)(
+    'what is stored in the future is served',
+    'core/decide.ts',
+    "if (entry.beganMs > nowMs) return load('future');",
+    '',
+    [AGE, 'what is stored in the future is a miss, and does not stand in the way of what is loaded now [redis]'],
+  ),
+  breaking(4)(
+    'a stand-in outlives its hard TTL',
+    'engine/reading.ts',
+    'if (nowMs >= me.fallbackUntilMs!) {',
+    'if (false) {',
+    [AGE, 'an old value does not stand in for a load that fails after its hard TTL [memory]'],
+  ),
+  breaking(4)(
+    "age counts from the load's end",
+    'engine/landing.ts',
+    'const times = { beganMs: this.beganMs, loadMs };',
+    'const times = { beganMs: this.parts.maker.beganMs(attempt), loadMs };',
+    [AGE, "age counts from the loader's call [memory]"],
+  ),
+  breaking(4)(
+    'elapsed time is wall time',
+    'core/clock.ts',
+    'Math.max(clock.monotonic() - from.monotonic, clock.wall() - from.wall, 0)',
+    'Math.max(clock.wall() - from.wall, 0)',
+    [AGE, 'a wall clock that is set back prolongs nothing [memory]'],
+  ),
+  breaking(4)(
+    'jitter lengthens',
+    'core/jitter.ts',
+    'Math.min(ttlMs, Math.max(1, Math.floor(ttlMs * (1 - share * random))))',
+    'Math.floor(ttlMs * (1 + share * random))',
+    [AGE, 'jitter only shortens (random = 0.5) [memory]'],
+  ),
+
+  breaking(5)(
+    'a caller who leaves cancels the others',
+    'engine/flight.ts',
+    'if (!this.wanted()) this.abandon(',
+    'this.abandon(',
+    [WAIT, "a reader's abort ends his wait only, also when the load is his [memory]"],
+  ),
+  breaking(5)(
+    'a load that was given up frees its slot',
+    'engine/flight.ts',
+    'void running.settled.then(free);',
+    'void running.result.then(free);',
+    [WAIT, 'a slot of the bulkhead is held until the loader settles, though its load was given up [memory]'],
+  ),
+  breaking(5)(
+    'commands have no budget',
+    'adapters/redis/budget.ts',
+    'clock.schedule(ms, () => {',
+    'clock.schedule(3_600_000, () => {',
+    [WAIT, 'a Redis that hangs costs a read its command budgets, not more [redis]'],
+  ),
+  breaking(5)('nested loads take a second slot', 'engine/flight.ts', 'if (this.nested) return () => {};', '', [
+    NESTED,
+    'nested loads take no second slot of a bulkhead of one [memory]',
+  ]),
+  breaking(5)(
+    'loads that read each other wait for each other',
+    'engine/reading.ts',
+    "if (frame && flights.wouldWaitForItself(open, frame)) return { kind: 'alone' };",
+    '',
+    [NESTED, 'two loads that read each other both end [memory]'],
+  ),
+
+  breaking(6)(
+    'an answer counts as a failure',
+    'core/resolve-policy.ts',
+    'Number(status.call(error)) < 500',
+    'Number(status.call(error)) < 0',
+    [ANSWER, 'a 404 is delivered unchanged and takes the old value away [memory]'],
+  ),
+  breaking(6)(
+    'an answer leaves the old value',
+    'adapters/redis/scripts/commit.lua',
+    "elseif kind ~= 'fill' then",
+    'elseif false then',
+    [ANSWER, 'a 403 is delivered unchanged and takes the old value away [redis]'],
+  ),
+  breaking(7)(
+    'nobody looks after a dead holder',
+    'engine/holder-wait.ts',
+    'this.clock.schedule(remainingMs + 10',
+    'this.clock.schedule(remainingMs + 3_600_000',
+    ['07-holder-death', 'the wait ends with the lease, not before and not much later [memory]'],
+  ),
+  breaking(8)(
+    'a convoy behind a failing loader',
+    'engine/flight.ts',
+    "call.policy.exclusive && !this.insist ? 'exclusive'",
+    "call.policy.exclusive ? 'exclusive'",
+    ['08-failing-loader', 'waiters elsewhere are released together: one load per process, all at once [memory]'],
+  ),
+  breaking(8)(
+    'a failed holder wakes nobody',
+    'adapters/redis/scripts/release.lua',
+    '\nwake(KEYS[1]',
+    '\n-- wake(KEYS[1]',
+    ['08-failing-loader', 'waiters elsewhere are released together: one load per process, all at once [redis]'],
+  ),
+  breaking(8)(
+    'failures do not back off',
+    'adapters/redis/scripts/acquire.lua',
+    "if ARGV[5] == '1' and back_off > now then",
+    'if false then',
+    ['08-failing-loader', 'where the old value is permitted, failures back off in the whole fleet (rates) [redis]'],
+  ),
+  breaking(11)(
+    'the last byte of a version does not count',
+    'adapters/redis/scripts/prelude.lua',
+    'for i = 1, 8 do',
+    'for i = 1, 7 do',
+    ['11-monotonic-versions', 'versions that differ in the last bit only are told apart, up and down [redis]'],
+  ),
+  breaking(11)(
+    'a removal forgets the version',
+    'adapters/redis/scripts/commit.lua',
+    "if floor and bytes_less(version, floor) then return finish('fenced-version') end",
+    '',
+    ['11-monotonic-versions', 'an invalidation that purges does not open the way back to an older version [redis]'],
+  ),
+  breaking(13)('a number and its text share a key', 'core/keys.ts', 'return `n.${value}`;', 'return `s.${value}`;', [
+    '13-isolation',
+    'no two of many places share a key (property) [memory]',
+  ]),
+  breaking(13)(
+    'two applications in one process share the engine',
+    'nest/cache-guard.module.ts',
+    'useFactory: () => new EngineSlot()',
+    "useFactory: () => ((globalThis as Record<string, unknown>)['slot'] ??= new EngineSlot())",
+    ['13-isolation', 'two applications in one process share nothing'],
+  ),
+  breaking(14)(
+    'an uncacheable result goes to everybody',
+    'engine/landing.ts',
+    "starter ? { kind: 'value', handout: () => value, entry: undefined } : { kind: 'alone' };",
+    "({ kind: 'value', handout: () => value, entry: undefined });",
+    ['14-uncacheable', 'goes to the caller whose loader ran; the others load for themselves, all at once [memory]'],
+  ),
+  breaking(14)(
+    'uncacheable results leave no mark: later callers queue',
+    'core/decide.ts',
+    "load('absent') : { kind: 'pass' };",
+    "load('absent') : load('absent');",
+    ['14-uncacheable', 'a mark keeps later callers of every process from queueing behind a lease [memory]'],
+  ),
+  breaking(14)(
+    'an exception in a codec leaks its lease',
+    'engine/landing.ts',
+    'this.committer!.mark(made, this.beganMs, this.now());',
+    '',
+    [INPUT, 'a codec that throws as it encodes: the value is returned, and no lease is left [memory]'],
+  ),
+  breaking(14)(
+    'what is made from critical data is kept',
+    'core/composition.ts',
+    "if (inner.freshness === 'critical') return 'inner-critical';",
+    '',
+    [NESTED, 'experience over critical serves no old balance [memory]'],
+  ),
+  breaking(15)(
+    'refreshes behind outlive the end',
+    'engine/flights.ts',
+    'if (flight.plan.background) flight.cancel(reason);',
+    '',
+    ['15-nothing-left', 'a refresh behind is given up at once [memory]'],
+  ),
+  breaking(15)('connections outlive the end', 'adapters/redis/redis-store.ts', 'this.topology.close();', '', [
+    '15-nothing-left',
+    'no connection [redis]',
+  ]),
+  breaking(16)('plain values are not frozen', 'engine/packing.ts', '    deepFreeze(value);\n', '', [
+    '16-no-aliasing',
+    'plain values: nobody can change what another has [memory]',
+  ]),
+  breaking(16)('rich values are shared', 'engine/packing.ts', '      unused = undefined;\n', '', [
+    '16-no-aliasing',
+    'values with dates, maps, sets and bytes are copied for each reader [memory]',
+  ]),
+  breaking(16)(
+    'values that look like nothing are misses',
+    'engine/reading.ts',
+    '    return { value };\n',
+    '    return value ? { value } : undefined;\n',
+    [INPUT, 'the number 0 is a value: kept, and the same on hits [memory]'],
+  ),
+];
