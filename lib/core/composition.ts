@@ -4,7 +4,15 @@ import type { Policy } from './policy.js';
 
 /** Why a result must not be kept. */
 export type UncacheableReason =
-  'asked' | 'inner-critical' | 'inner-private' | 'inner-uncacheable' | 'unencodable' | 'too-old' | 'too-large';
+  | 'asked'
+  | 'inner-critical'
+  | 'inner-private'
+  | 'inner-uncacheable'
+  | 'unencodable'
+  | 'too-old'
+  | 'too-large'
+  /** A function of the policy, such as `isAbsent`, threw. */
+  | 'policy-threw';
 
 /** What one guarded value, read inside a load, asks of the value that is made from it. */
 export interface InnerValue {

@@ -107,7 +107,7 @@ export interface UnpartitionedEvent extends Of<'unpartitioned'> {}
 
 /** The store did not answer in time or refused; the request goes on without it. */
 export interface StoreErrorEvent extends Of<'store-error'> {
-  readonly operation: 'read' | 'acquire' | 'renew' | 'commit' | 'release' | 'invalidate' | 'connect';
+  readonly operation: 'read' | 'acquire' | 'renew' | 'commit' | 'release' | 'invalidate';
   readonly error: unknown;
 }
 

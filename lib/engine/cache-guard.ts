@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../core/clock.js';
 import type { CodecSet } from '../core/codec.js';
 import { decide } from '../core/decide.js';
-import { decodeEntry, FLAG } from '../core/entry.js';
+import { FLAG } from '../core/entry.js';
 import { CacheGuardError } from '../core/errors.js';
 import type { CacheGuardListener, InvalidationMode } from '../core/events.js';
 import type { Ids } from '../core/ids.js';
@@ -221,7 +221,7 @@ export class CacheGuard {
   async invalidateTags({ domain, tags, mode }: InvalidateTagsTarget): Promise<InvalidationResult> {
     const policy = this.domains.policy(domain);
     const generations = tags.map((tag) => tagGeneration(domain, tag));
-    await this.advance(policy, 'tag', generations, mode ?? defaultMode(policy));
+    await this.writes.advance(policy, 'tag', generations, mode ?? defaultMode(policy));
     return { outcome: 'applied' };
   }
 
@@ -231,7 +231,7 @@ export class CacheGuard {
     { mode }: { readonly mode?: InvalidationMode } = {},
   ): Promise<InvalidationResult> {
     const policy = this.domains.policy(domain);
-    await this.advance(policy, 'domain', [domainGeneration(domain)], mode ?? defaultMode(policy));
+    await this.writes.advance(policy, 'domain', [domainGeneration(domain)], mode ?? defaultMode(policy));
     return { outcome: 'applied' };
   }
 
@@ -254,21 +254,6 @@ export class CacheGuard {
   /** Every registered policy, defaults applied. */
   policies(): readonly Policy[] {
     return this.domains.list();
-  }
-
-  private async advance(
-    policy: Policy,
-    scope: 'tag' | 'domain',
-    generations: string[],
-    mode: InvalidationMode,
-  ): Promise<void> {
-    await this.writes.advance(policy, scope, generations, mode);
-    if (mode !== 'purge') return;
-    const concerned = new Set(generations);
-    await this.parts.store.sweep(
-      policy.domain,
-      (bytes) => decodeEntry(bytes)?.stamps.some(({ name }) => concerned.has(name)) ?? true,
-    );
   }
 
   private uncached<T>({ domain }: ReadTarget<T>, load: Loader<T>): Promise<T> {

@@ -3,6 +3,7 @@ import { stampsOf, type GenerationStamp, type Generations } from '../core/genera
 import type { CommitReply, CommitRequest, ReleaseRequest } from '../core/store.js';
 import type { GuardedCall } from './call.js';
 import type { EngineParts } from './engine-parts.js';
+import type { EventHub } from './event-hub.js';
 import type { Attempt, Made } from './entry-maker.js';
 
 const FENCE_REASONS: Readonly<Record<Exclude<CommitReply['outcome'], 'committed'>, FenceReason>> = {
@@ -59,23 +60,10 @@ export class Committer {
   }
 
   /** Tells later readers that results are uncacheable, without a wait: the mark concerns others than who holds the value. */
-  mark({ reason, detail }: Uncacheable, beganMs: number, nowMs: number | undefined): void {
+  mark(made: Uncacheable, beganMs: number, nowMs: number | undefined): void {
     const { parts, attempt } = this;
-    const { policy, key, origin } = this.call;
-    const { domain } = policy;
-    parts.hub.emit({ type: 'uncacheable', domain, key, origin, reason, detail });
-    if (reason === 'unencodable') {
-      const [path = '', ...rest] = detail.split(': ');
-      parts.hub.emit({
-        type: 'unencodable',
-        domain,
-        key,
-        origin,
-        code: 'CG_UNENCODABLE',
-        path,
-        detail: rest.join(': '),
-      });
-    }
+    const { key } = this.call;
+    tellUncacheable(parts.hub, this.call, made);
     if (nowMs === undefined) return;
     const { entry, bytes } = parts.maker.hitForMiss(this.call, attempt, { beganMs, loadMs: 0 }, nowMs);
     const { token, epoch } = attempt;
@@ -98,6 +86,19 @@ export class Committer {
   private trouble(operation: 'commit' | 'release', error: unknown): void {
     this.parts.hub.emit({ type: 'store-error', domain: this.call.policy.domain, operation, error });
   }
+}
+
+/** Says that a value is not kept, and names what in it the codec cannot hold if that is why. */
+export function tellUncacheable(
+  hub: EventHub,
+  { policy, key, origin }: GuardedCall,
+  { reason, detail }: Uncacheable,
+): void {
+  const { domain } = policy;
+  hub.emit({ type: 'uncacheable', domain, key, origin, reason, detail });
+  if (reason !== 'unencodable') return;
+  const [path = '', ...rest] = detail.split(': ');
+  hub.emit({ type: 'unencodable', domain, key, origin, code: 'CG_UNENCODABLE', path, detail: rest.join(': ') });
 }
 
 function fenceReason(reply: CommitReply, stamps: readonly GenerationStamp[]): FenceReason | undefined {

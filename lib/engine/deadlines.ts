@@ -5,10 +5,7 @@ interface Deadline {
   readonly run: () => void;
 }
 
-/**
- * Many deadlines, one timer. It is armed for the earliest and left armed when that one is called off, so that a read that is answered at
- * once, as most are, costs no timer.
- */
+/** Many deadlines, one timer, and none while there are none: however many readers one tick brings. */
 export class Deadlines {
   private readonly pending = new Set<Deadline>();
   private cancelTimer: (() => void) | undefined;
@@ -21,7 +18,9 @@ export class Deadlines {
     const deadline = { dueMs: this.clock.monotonic() + ms, run };
     this.pending.add(deadline);
     if (deadline.dueMs < this.armedForMs) this.arm(deadline.dueMs);
-    return () => void this.pending.delete(deadline);
+    return () => {
+      if (this.pending.delete(deadline) && this.pending.size === 0) this.disarm();
+    };
   }
 
   /** Calls everything off. */

@@ -13,7 +13,7 @@ import { runLoad } from './loader.js';
 import type { Snapshot } from './lookup.js';
 import type { Interruption, Outcome, Waiter } from './waiter.js';
 
-type Phase = 'claiming' | 'waiting' | 'queued' | 'loading' | 'sealed' | 'done';
+type Phase = 'claiming' | 'waiting' | 'loading' | 'sealed' | 'done';
 
 /**
  * One way of one process to a key's value: claim the lease or wait for who holds it, load, seal, commit. Waiters may join until it
@@ -75,7 +75,7 @@ export class Flight {
   /** Never rejects. */
   async run(): Promise<void> {
     try {
-      await (this.plan.via === 'direct' ? this.load() : this.claim());
+      await (this.plan.via === 'direct' ? this.loadDirectly() : this.claim());
     } catch (error) {
       this.landAll(() => ({ kind: 'failed', error }));
     } finally {
@@ -106,6 +106,9 @@ export class Flight {
     const { call, honourBackoff, seen, forced } = this.plan;
     const { store, hub, sequence, ids } = this.parts;
     for (;;) {
+      // A slot first: whoever queues for one must not hold a lease that others wait for.
+      const free = await this.enterBulkhead();
+      if (!free) return;
       const asked = sequence.next();
       const token = ids.token();
       const reply = await this.answered('acquire', () =>
@@ -120,7 +123,8 @@ export class Flight {
           honourBackoff,
         }),
       );
-      if (reply === undefined) return this.load();
+      if (reply === undefined) return this.load(free);
+      if (reply.kind !== 'granted') free();
       if (reply.kind !== 'granted' && this.abort.signal.aborted) return;
       switch (reply.kind) {
         case 'granted':
@@ -132,7 +136,7 @@ export class Flight {
             receivedAt: instant(this.parts.clock),
             generations: reply.generations,
           };
-          return this.loadUnderLease(this.attempt);
+          return this.loadUnderLease(free, this.attempt);
         case 'changed':
           return this.landSnapshot(asked, await this.parts.lookup.inspect(call, reply.reply), false);
         case 'backing-off':
@@ -155,10 +159,12 @@ export class Flight {
     if (this.waiters.size === 0) return;
     const asked = this.parts.sequence.next();
     const snapshot = await this.answered('read', () => this.parts.lookup.look(this.plan.call));
-    return snapshot === undefined ? this.load() : this.landSnapshot(asked, snapshot, this.holder.loadWasAwaited);
+    return snapshot === undefined
+      ? this.loadDirectly()
+      : this.landSnapshot(asked, snapshot, this.holder.loadWasAwaited);
   }
 
-  private async loadUnderLease(attempt: Attempt): Promise<void> {
+  private async loadUnderLease(free: () => void, attempt: Attempt): Promise<void> {
     const { keeper, hub } = this.parts;
     const { key, policy } = this.plan.call;
     keeper.keep({
@@ -172,17 +178,21 @@ export class Flight {
       unanswered: (error) => hub.emit({ type: 'store-error', domain: policy.domain, operation: 'renew', error }),
     });
     try {
-      await this.load(attempt);
+      await this.load(free, attempt);
     } finally {
       keeper.forget(attempt.token);
     }
   }
 
-  private async load(attempt?: Attempt): Promise<void> {
+  /** Without the store there is no lease and nothing to commit. */
+  private async loadDirectly(): Promise<void> {
+    const free = await this.enterBulkhead();
+    if (free) await this.load(free);
+  }
+
+  private async load(free: () => void, attempt?: Attempt): Promise<void> {
     const landing = new Landing(this.parts, this.plan, attempt);
     const previous = await landing.previous(this.plan.seen);
-    const free = await this.enterBulkhead(landing);
-    if (!free) return;
     if (!this.wanted()) {
       free();
       return landing.giveUp();
@@ -212,12 +222,12 @@ export class Flight {
     this.landAll((waiter) => verdict(waiter, waiter.arrived < this.calledAt, waiter === this.starter));
   }
 
-  private async enterBulkhead(landing: Landing): Promise<(() => void) | undefined> {
+  /** `undefined`: there is no room, or nobody wants the load any more. */
+  private async enterBulkhead(): Promise<(() => void) | undefined> {
     const { call, background } = this.plan;
     // Whoever loads inside a load holds a slot already; waiting for a second one could be waiting for himself.
     this.nested ||= !background && currentFrame() !== undefined;
     if (this.nested) return () => {};
-    this.phase = 'queued';
     try {
       this.place = this.parts.bulkheads.of(call.policy).enter(this.waiters.size > 0 ? 'foreground' : 'background');
       return await this.place.slot;
@@ -226,7 +236,6 @@ export class Flight {
         this.parts.hub.emit({ type: 'overload', domain: call.policy.domain, key: call.key, bound: 'bulkhead' });
       }
       this.close(this);
-      await landing.giveUp();
       this.landAll(() => ({ kind: 'failed', error }));
       return undefined;
     } finally {

@@ -3,7 +3,7 @@ import { FLAG, type Entry } from '../core/entry.js';
 import type { LoadEvent } from '../core/events.js';
 import type { Inheritance } from '../core/composition.js';
 import { loadTimeoutError } from './call.js';
-import { Committer } from './committer.js';
+import { Committer, tellUncacheable } from './committer.js';
 import type { EngineParts } from './engine-parts.js';
 import type { Attempt } from './entry-maker.js';
 import type { FlightPlan } from './flight-plan.js';
@@ -66,10 +66,22 @@ export class Landing {
     try {
       return await this.verdict(result, directives, inheritance, seal);
     } catch (error) {
-      seal();
-      await this.committer?.release(NO_BACKOFF);
-      return () => ({ kind: 'failed', error });
+      return this.upset(result, error, seal);
     }
+  }
+
+  /** A function of the policy threw: what the source said still reaches who asked, and nothing is kept. */
+  private upset(result: LoadResult, error: unknown, seal: () => void): Verdict {
+    const { hub } = this.parts;
+    const { policy, key, origin } = this.plan.call;
+    const detail = error instanceof Error ? error.message : String(error);
+    hub.emit({ type: 'uncacheable', domain: policy.domain, key, origin, reason: 'policy-threw', detail });
+    seal();
+    void this.committer?.release(NO_BACKOFF);
+    if (result.kind === 'threw') return () => ({ kind: 'failed', error: result.error });
+    const value = result.kind === 'value' ? result.value : undefined;
+    return (_waiter, _before, starter) =>
+      starter ? { kind: 'value', handout: () => value, entry: undefined } : { kind: 'alone' };
   }
 
   private async verdict(
@@ -147,6 +159,8 @@ export class Landing {
     const packed = await pack(value, call.policy, call.values, this.parts.codecs);
     seal();
     if (!packed.ok) {
+      const detail = `${packed.path}: ${packed.detail}`;
+      tellUncacheable(this.parts.hub, call, { kind: 'uncacheable', reason: 'unencodable', detail });
       return (_waiter, before, starter) => {
         if (starter) return { kind: 'value', handout: () => value, entry: undefined };
         return before ? { kind: 'alone' } : AGAIN;

@@ -1,3 +1,4 @@
+import type { Place } from './bulkhead.js';
 import { loadTimeoutError, type GuardedCall } from './call.js';
 import type { EngineParts } from './engine-parts.js';
 import { currentFrame, LoadDirectives, LoadFrame, runInFrame } from './load-frames.js';
@@ -44,7 +45,7 @@ export class LoneLoads {
     const running = runLoad(run, abort, policy.loadTimeoutMs, () => loadTimeoutError(call), clock);
     void running.settled.then(free);
     const result = await running.result;
-    const outcome = result.kind === 'threw' ? 'failed' : result.kind;
+    const outcome = result.kind === 'threw' ? (policy.isFailure(result.error) ? 'failed' : 'answer') : result.kind;
     hub.emit({ type: 'load', domain: policy.domain, key, outcome, background: false, ms: result.ms });
     switch (result.kind) {
       case 'value':
@@ -59,8 +60,8 @@ export class LoneLoads {
     }
   }
 
-  private async slot({ policy }: GuardedCall, signal: AbortSignal): Promise<() => void> {
-    const place = this.parts.bulkheads.of(policy).enter('foreground');
+  private async slot({ policy, key }: GuardedCall, signal: AbortSignal): Promise<() => void> {
+    const place = this.enter(policy, key);
     const onAbort = () => place.leave(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
@@ -68,6 +69,15 @@ export class LoneLoads {
       return await place.slot;
     } finally {
       signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  private enter(policy: GuardedCall['policy'], key: GuardedCall['key']): Place {
+    try {
+      return this.parts.bulkheads.of(policy).enter('foreground');
+    } catch (error) {
+      this.parts.hub.emit({ type: 'overload', domain: policy.domain, key, bound: 'bulkhead' });
+      throw error;
     }
   }
 }

@@ -95,9 +95,7 @@ export class Reading {
       case 'serve':
         return this.serve(seen, decision);
       case 'validate':
-        if (await this.probes.confirms(this.call, entryOf(seen))) return this.serve(seen, decision);
-        this.miss('expired');
-        return undefined;
+        return this.validate(seen, decision);
       case 'pass':
         return this.loadAlone();
       case 'load':
@@ -107,6 +105,16 @@ export class Reading {
           decision.fallbackUntilMs === undefined ? undefined : { snapshot: seen, atMs: this.me.elapsedMs() };
         return undefined;
     }
+  }
+
+  private async validate(seen: Snapshot, decision: Serve): Promise<Answer | undefined> {
+    const confirmed = await this.me.within(
+      this.probes.confirms(this.call, entryOf(seen)).then((current) => ({ current })),
+    );
+    if (!('current' in confirmed)) return { value: await this.interrupted(confirmed) };
+    if (confirmed.current) return this.serve(seen, decision);
+    this.miss('expired');
+    return undefined;
   }
 
   private async serve(seen: Snapshot, decision: Serve): Promise<Answer | undefined> {

@@ -1,5 +1,6 @@
 import { instant } from '../core/clock.js';
 import { Inheritance } from '../core/composition.js';
+import { decodeEntry } from '../core/entry.js';
 import { CacheGuardStoreError } from '../core/errors.js';
 import type { InvalidationMode, InvalidationScope, StoreErrorEvent } from '../core/events.js';
 import type { GenerationName } from '../core/generations.js';
@@ -7,6 +8,7 @@ import type { EntryKey } from '../core/keys.js';
 import type { Policy } from '../core/policy.js';
 import type { PutResult } from '../core/targets.js';
 import { generationTtl, type GuardedCall } from './call.js';
+import { tellUncacheable } from './committer.js';
 import type { EngineParts } from './engine-parts.js';
 import type { Attempt } from './entry-maker.js';
 import { currentFrame, LoadDirectives, LoadFrame, NEVER_ABORTED, runInFrame } from './load-frames.js';
@@ -98,10 +100,7 @@ export class Writes {
       const times = { beganMs: maker.beganMs(attempt), loadMs: 0 };
       const made = await maker.fromValue(call, attempt, value, directives, inheritance, times);
       if (made.kind === 'uncacheable' || policy.keep === 'nothing') {
-        if (made.kind === 'uncacheable') {
-          const { reason, detail } = made;
-          hub.emit({ type: 'uncacheable', domain: policy.domain, key, origin: call.origin, reason, detail });
-        }
+        if (made.kind === 'uncacheable') tellUncacheable(hub, call, made);
         await this.invalidate(policy, [key], defaultMode(policy));
         return { outcome: 'applied', stored: false, reason: 'uncacheable' };
       }
@@ -152,9 +151,12 @@ export class Writes {
     mode: InvalidationMode,
   ): Promise<void> {
     const { store } = this.parts;
-    await this.told(policy, scope, mode, generations.length, () =>
-      Promise.all(generations.map((generation) => store.advance(generation, mode, generationTtl(policy)))),
-    );
+    const concerned = new Set(generations);
+    const carriesOne = (bytes: Buffer) => decodeEntry(bytes)?.stamps.some(({ name }) => concerned.has(name)) ?? true;
+    await this.told(policy, scope, mode, generations.length, async () => {
+      await Promise.all(generations.map((generation) => store.advance(generation, mode, generationTtl(policy))));
+      if (mode === 'purge') await store.sweep(policy.domain, carriesOne);
+    });
   }
 
   private trouble(call: GuardedCall, operation: StoreErrorEvent['operation'], error: unknown): undefined {

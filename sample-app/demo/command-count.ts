@@ -10,7 +10,7 @@ let sent = 0;
  */
 export function countCommands(): void {
   const { prototype } = Redis;
-  const send = Reflect.get(prototype, 'sendCommand') as Send;
+  const send: Send = Reflect.get(prototype, 'sendCommand');
   prototype.sendCommand = function counted(this: Redis, ...args) {
     sent += 1;
     return send.apply(this, args);

@@ -50,13 +50,13 @@ export function readOptions(args: readonly string[], env: Environment): DemoOpti
   });
   if (values.help) return undefined;
   const { quick } = values;
-  const originMs = whole('--origin-ms', values['origin-ms'] ?? env['DEMO_ORIGIN_MS'], quick ? 60 : 100, 1, 1_000);
+  const originMs = whole('--origin-ms', values['origin-ms'] ?? env['DEMO_ORIGIN_MS'], quick ? 50 : 100, 1, 1_000);
   return {
     processes: whole('--processes', values.processes ?? env['DEMO_PROCESSES'], quick ? 2 : 4, 1, 64),
     readers: whole('--readers', values.readers ?? env['DEMO_READERS'], quick ? 40 : 100, 1, 2_000),
     originMs,
     ttlMs: originMs * (quick ? 5 : 8),
-    windowMs: originMs * (quick ? 12 : 20),
+    windowMs: originMs * (quick ? 10 : 20),
     json: values.json,
     redisUrl: env['REDIS_URL'] || undefined,
   };

@@ -87,10 +87,10 @@ export const mutations = [
     [SET, 'a load that an invalidation of its key crossed is not kept [redis]'],
   ),
   breaking(2)(
-    'a commit does not ask for its token (memory)',
-    'adapters/memory/memory-store.ts',
-    "if (!lease?.isAlive(token, nowMs)) return 'fenced-token';",
-    "if (!lease) return 'fenced-token';",
+    'an invalidation leaves the tokens alive (memory)',
+    'adapters/memory/lease.ts',
+    'voidAll(): void {\n    this.attempts.clear();',
+    'voidAll(): void {',
     [SET, 'a load that an invalidation of its key crossed is not kept [memory]'],
   ),
   breaking(2)(
@@ -114,8 +114,8 @@ export const mutations = [
   breaking(2)(
     'the generations that an entry carries are not compared',
     'core/generations.ts',
-    "else if (now.removed > stamp.value) return { kind: 'removed' };",
-    '',
+    'for (const stamp of stamps) {',
+    'for (const stamp of [] as GenerationStamp[]) {',
     [WRITE, 'a write-through that overlaps an invalidation of its tag is not kept [memory]'],
   ),
   breaking(2)(
@@ -138,13 +138,6 @@ export const mutations = [
     'if ((link.known ?? (await link.identify())) !== request.epoch)',
     'if (false)',
     [FAULTS, 'a load that a restart crossed has no right to commit to the new server process'],
-  ),
-  breaking(2)(
-    'another server process is taken for the same: entries',
-    'engine/lookup.ts',
-    'sameEpoch: entry.epoch === reply.epoch',
-    'sameEpoch: true',
-    [FAULTS, 'a server that came back from an older snapshot brings back nothing as fresh, nor the right to commit'],
   ),
 
   breaking(3)(
@@ -190,11 +183,18 @@ export const mutations = [
     [SERVED, "nor does one who first waited for another process's load in vain [memory]"],
   ),
   breaking(3)(
-    'what was invalidated passes for fresh',
-    'core/decide.ts',
-    'lost || invalidated ? nowMs : Infinity',
-    'lost ? nowMs : Infinity',
-    [SERVED, 'stale policies: the old value, marked stale, in every process (domain) [memory]'],
+    'what was invalidated is not marked',
+    'adapters/memory/memory-store.ts',
+    '{ bytes: markedStale(bytes, nowMs), untilMs }',
+    '{ bytes, untilMs }',
+    [SERVED, 'stale policies: the old value, marked stale, in every process (key) [memory]'],
+  ),
+  breaking(3)(
+    'what a tag removed is served as stale',
+    'core/generations.ts',
+    "else if (now.removed > stamp.value) return { kind: 'removed' };",
+    '',
+    [SERVED, 'stale policies: nothing of what was removed (tag) [memory]'],
   ),
 
   breaking(4)('nothing ends at the hard TTL', 'core/decide.ts', "if (nowMs >= hardMs) return load('expired');", '', [
@@ -280,8 +280,8 @@ export const mutations = [
   breaking(6)(
     'an answer leaves the old value',
     'adapters/redis/scripts/commit.lua',
-    "elseif kind ~= 'fill' then",
-    'elseif false then',
+    "else\n  redis.call('DEL', KEYS[1])\nend",
+    'end',
     [ANSWER, 'a 403 is delivered unchanged and takes the old value away [redis]'],
   ),
   breaking(7)(

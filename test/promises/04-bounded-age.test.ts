@@ -169,6 +169,28 @@ describe('bounded age', () => {
     expect(await a.guard.getOrLoad(at('behind'), failing)).toBe('old');
   });
 
+  promise(
+    4,
+    'no probe of the source prolongs the hard TTL, not even that of a stricter reader',
+    MEMORY,
+    async (fleet) => {
+      const probe = async () => 'v1';
+      const checked = { ...SHORT, stalePolicy: 'validate', probe } as const;
+      const a = await fleet.start({ domains: { checked } });
+      const target = { domain: 'checked', key: 'gold' };
+      const own = counted((context: { setVersion(etag: string): void }) => (context.setVersion('v1'), 'old'));
+      await a.guard.getOrLoad(target, own);
+      await fleet.pass(20_000);
+      await a.guard.getOrLoad(target, own);
+      expect(own.calls).toBe(1);
+      await a.guard.getOrLoad({ ...target, hardTtl: '15s' }, own);
+      expect(own.calls).toBe(2);
+      await fleet.pass(30_000);
+      await a.guard.getOrLoad(target, own);
+      expect(own.calls).toBe(3);
+    },
+  );
+
   promise(4, "and a writer's stricter TTL bounds every reader", MEMORY, async (fleet) => {
     const a = await fleet.start({ domains });
     await a.guard.getOrLoad(

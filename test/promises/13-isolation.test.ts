@@ -60,8 +60,18 @@ const structure = fc.oneof(
   fc.dictionary(seam, scalar, { maxKeys: 3, noNullPrototype: true }),
   fc.array(fc.array(scalar, { maxLength: 2 }), { maxLength: 2 }),
 );
-const part: fc.Arbitrary<KeyPart> = fc.oneof(scalar, structure) as fc.Arbitrary<KeyPart>;
-const derived = fc.array(fc.oneof(scalar, structure, fc.constant(null)), { maxLength: 3 });
+/** Of different types, but alike when they are turned into text. */
+// prettier-ignore
+const alike = fc.constantFrom<KeyPart>(
+  1, '1', 1n, 'n.1', 's.1', 'i.1', [1], ['1'], [[1]], { a: 1 }, { a: '1' }, true, 'true', 'b.true', [true],
+  new Date(1), [new Date(1)], '1970-01-01T00:00:00.001Z', 'none', 'h.1', 'a,b', ['a', 'b'], ['a,b'], 'undefined', 'null',
+);
+const part: fc.Arbitrary<KeyPart> = fc.oneof(
+  { weight: 2, arbitrary: alike },
+  scalar,
+  structure,
+) as fc.Arbitrary<KeyPart>;
+const derived = fc.array(fc.oneof(alike, scalar, structure, fc.constant(null)), { maxLength: 3 });
 
 const place = fc.record({
   domain: fc.constantFrom(...Object.keys(domains)),
@@ -118,10 +128,21 @@ const many = (members: number) =>
     { minLength: 2, maxLength: 40 },
   ) as fc.Arbitrary<(Place & { member: number })[]>;
 
-async function check(fleet: Fleet, namespaces: readonly string[], numRuns: number): Promise<void> {
+/** Keys of one place, many against many. */
+const crowded = fc.array(
+  place.map((one) => ({ ...one, domain: 'd', name: undefined, member: 0 })),
+  { minLength: 20, maxLength: 60 },
+) as ReturnType<typeof many>;
+
+async function check(
+  fleet: Fleet,
+  namespaces: readonly string[],
+  numRuns: number,
+  places = many(namespaces.length),
+): Promise<void> {
   let run = 0;
   await fc.assert(
-    fc.asyncProperty(many(namespaces.length), async (places) => {
+    fc.asyncProperty(places, async (places) => {
       run++;
       const members: Member[] = [];
       for (const namespace of namespaces)
@@ -139,6 +160,8 @@ async function check(fleet: Fleet, namespaces: readonly string[], numRuns: numbe
 
 describe('isolation', () => {
   promise(13, 'no two of many places share a key (property)', ['memory'], (fleet) => check(fleet, ['one'], 60));
+
+  promise(13, 'no two keys of one place are one (property)', ['memory'], (fleet) => check(fleet, ['one'], 40, crowded));
 
   promise(13, 'nor in namespaces that share a Redis (property)', REDIS, (fleet) => {
     const own = uniqueNamespace('iso');

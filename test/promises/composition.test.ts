@@ -158,7 +158,7 @@ describe('a value that is made from others: no deadlock', () => {
     });
     await a.heard('lease', { outcome: 'won' });
     const inner = a.guard.getOrLoad(at('one', 'inner'), value('inner'));
-    await a.heard('lease', { outcome: 'won' }, 2);
+    await a.heard('miss', {}, 2);
     await settle();
     begun.open();
     expect(await Promise.all([outer, inner])).toEqual(['outer of inner', 'inner']);
@@ -184,7 +184,7 @@ describe('a value that is made from others: no deadlock', () => {
       );
       await b.heard('lease', { outcome: 'won' });
       const readK = k(b);
-      await b.heard('lease', { outcome: 'won' }, 2);
+      await b.heard('miss', {}, 2);
       bothBegun.open();
       await settle();
       queued.open();
