@@ -2,7 +2,7 @@ import { decide } from '../core/decide.js';
 import { FLAG, type Entry } from '../core/entry.js';
 import type { LoadEvent } from '../core/events.js';
 import type { Inheritance } from '../core/composition.js';
-import { loadTimeoutError } from './call.js';
+import { isFailure, loadTimeoutError } from './call.js';
 import { Committer, tellUncacheable } from './committer.js';
 import type { EngineParts } from './engine-parts.js';
 import type { Attempt } from './entry-maker.js';
@@ -66,18 +66,18 @@ export class Landing {
     try {
       return await this.verdict(result, directives, inheritance, seal);
     } catch (error) {
-      return this.upset(result, error, seal);
+      return await this.upset(result, error, seal);
     }
   }
 
   /** A function of the policy threw: what the source said still reaches who asked, and nothing is kept. */
-  private upset(result: LoadResult, error: unknown, seal: () => void): Verdict {
+  private async upset(result: LoadResult, error: unknown, seal: () => void): Promise<Verdict> {
     const { hub } = this.parts;
     const { policy, key, origin } = this.plan.call;
     const detail = error instanceof Error ? error.message : String(error);
     hub.emit({ type: 'uncacheable', domain: policy.domain, key, origin, reason: 'policy-threw', detail });
     seal();
-    void this.committer?.release(NO_BACKOFF);
+    await this.committer?.release(NO_BACKOFF);
     if (result.kind === 'threw') return () => ({ kind: 'failed', error: result.error });
     const value = result.kind === 'value' ? result.value : undefined;
     return (_waiter, _before, starter) =>
@@ -94,7 +94,7 @@ export class Landing {
       case 'value':
         return this.value(result.value, result.ms, directives, inheritance, seal);
       case 'threw':
-        return this.isFailure(result.error)
+        return isFailure(this.plan.call, result.error)
           ? this.failed(result.error, 'failed', result.ms, seal)
           : this.answered(result.error, result.ms, seal);
       case 'timeout':
@@ -189,14 +189,6 @@ export class Landing {
     // Without a permitted old value every reader needs an answer now: nobody is kept away from the source.
     void this.committer?.release(staleAllowed ? { baseMs: backoffBaseMs, maxMs: backoffMaxMs } : NO_BACKOFF);
     return () => ({ kind: 'failed', error });
-  }
-
-  private isFailure(error: unknown): boolean {
-    try {
-      return this.plan.call.policy.isFailure(error);
-    } catch {
-      return true;
-    }
   }
 
   private tooOld(entry: Entry): boolean {

@@ -1,5 +1,5 @@
 import type { Place } from './bulkhead.js';
-import { loadTimeoutError, type GuardedCall } from './call.js';
+import { isFailure, loadTimeoutError, type GuardedCall } from './call.js';
 import type { EngineParts } from './engine-parts.js';
 import { currentFrame, LoadDirectives, LoadFrame, runInFrame } from './load-frames.js';
 import { runLoad } from './loader.js';
@@ -45,7 +45,7 @@ export class LoneLoads {
     const running = runLoad(run, abort, policy.loadTimeoutMs, () => loadTimeoutError(call), clock);
     void running.settled.then(free);
     const result = await running.result;
-    const outcome = result.kind === 'threw' ? (policy.isFailure(result.error) ? 'failed' : 'answer') : result.kind;
+    const outcome = result.kind === 'threw' ? (isFailure(call, result.error) ? 'failed' : 'answer') : result.kind;
     hub.emit({ type: 'load', domain: policy.domain, key, outcome, background: false, ms: result.ms });
     switch (result.kind) {
       case 'value':

@@ -163,7 +163,7 @@ describe('absence', () => {
   }
 
   promise(6, 'a failure is never kept as absence, whatever isAbsent says', BOTH, async (fleet) => {
-    const a = await fleet.start({ domains: { all: { ...named, isAbsent: () => true } } });
+    const a = await fleet.start({ domains: { all: { ...named, isAbsent: () => true, isFailure: () => true } } });
     const own = counted(() => Promise.reject(new Error('no source')));
     for (const call of [1, 2, 3]) {
       await expect(a.guard.getOrLoad({ domain: 'all', key: 'gold' }, own)).rejects.toThrow('no source');

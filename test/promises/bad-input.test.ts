@@ -189,6 +189,15 @@ describe('code of the user that throws', () => {
     },
   );
 
+  promise(8, 'an isFailure that throws does not take the place of what the loader threw', BOTH, async (fleet) => {
+    const a = await fleet.start({ domains: { own: { ...DOMAINS.balances, isFailure: boom } } });
+    const target = { domain: 'own', key: 'gold' };
+    const failure = new Error('no source');
+    expect(await answer(a.guard.getOrLoad(target, () => Promise.reject(failure)))).toBe(failure);
+    await a.guard.getOrLoad(target, async (context) => (context.doNotCache(), 'mine'));
+    expect(await answer(a.guard.getOrLoad(target, () => Promise.reject(failure)))).toBe(failure);
+  });
+
   promise(5, 'a listener that throws disturbs nobody', BOTH, async (fleet) => {
     const a = await fleet.start();
     const warned: string[] = [];
