@@ -125,6 +125,11 @@ export function decodeEntry(bytes: Buffer): Entry | undefined {
   };
 }
 
+/** The id in what looks like an entry, sound or not; `''` for other bytes. */
+export function entryIdOf(bytes: Buffer): string {
+  return bytes.length >= HEADER_BYTES && bytes[0] === MAGIC ? bytes.toString('hex', 4, 4 + ENTRY_ID_BYTES) : '';
+}
+
 type Meta = Pick<Entry, 'stamps' | 'etag' | 'provenance'>;
 
 const NO_META: Meta = { stamps: [], etag: undefined, provenance: '' };

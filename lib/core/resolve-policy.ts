@@ -60,7 +60,7 @@ export function resolvePolicy(
     jitter: check.number('jitter', merged.jitter, 0.1, 0, 0.5),
     negativeTtlMs: keep === 'nothing' ? undefined : check.negativeTtl(merged, preset, ttl.softTtlMs),
     isAbsent,
-    isFailure: check.fn('isFailure', merged.isFailure) ?? failsUnless(isAbsent),
+    isFailure: check.fn('isFailure', merged.isFailure) ?? failsUnless(merged.isAbsent),
     waitBudgetMs: check.duration('waitBudget', merged.waitBudget, 2 * loadTimeoutMs + leaseMs, 1),
     loadTimeoutMs,
     softTimeoutMs,
@@ -89,7 +89,8 @@ function isNullish(outcome: LoadOutcome): boolean {
 }
 
 /** What a policy declares to be absence is no failure, unless it says both itself. */
-function failsUnless(isAbsent: Policy['isAbsent']): Policy['isFailure'] {
+function failsUnless(isAbsent: Policy['isAbsent'] | undefined): Policy['isFailure'] {
+  if (!isAbsent) return isFailureByDefault;
   return (error) => isFailureByDefault(error) && !isAbsent({ error });
 }
 

@@ -1,5 +1,5 @@
 import { type Found } from '../core/decide.js';
-import { decodeEntry, FLAG, type Entry } from '../core/entry.js';
+import { decodeEntry, entryIdOf, FLAG, type Entry } from '../core/entry.js';
 import { driftOf } from '../core/generations.js';
 import type { Codec, CodecSet } from '../core/codec.js';
 import type { ReadReply, Store } from '../core/store.js';
@@ -12,8 +12,8 @@ import { unpack, type Unpacked } from './packing.js';
 export interface Snapshot {
   readonly found: Found;
   readonly nowMs: number;
-  /** The id of what lies there, `''` for nothing; `undefined` for bytes that have none. */
-  readonly id: string | undefined;
+  /** The id of what lies there, `''` for nothing and for what has none. */
+  readonly id: string;
   readonly bytes: number;
   /** Rejects for a payload that cannot be decoded. */
   unpack(values: ValueOptions): Promise<Unpacked<unknown>> | Unpacked<unknown>;
@@ -60,7 +60,7 @@ export class Lookup {
     return {
       found: found(call, parsed.entry, reply),
       nowMs: reply.nowMs,
-      id: reply.bytes ? parsed.entry?.id : '',
+      id: reply.bytes ? entryIdOf(reply.bytes) : '',
       bytes: reply.bytes?.length ?? 0,
       unpack: (values) => this.unpack(parsed, values, ownCodec(call)),
     };

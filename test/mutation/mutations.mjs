@@ -199,7 +199,7 @@ export const mutations = [
 
   breaking(4)('nothing ends at the hard TTL', 'core/decide.ts', "if (nowMs >= hardMs) return load('expired');", '', [
     AGE,
-    "a reader's stricter policy bounds what another has kept [memory]",
+    'no probe of the source prolongs the hard TTL, not even that of a stricter reader [memory]',
   ]),
   breaking(4)(
     'what is stored in the future is served',
@@ -328,7 +328,7 @@ export const mutations = [
   ),
   breaking(13)('a number and its text share a key', 'core/keys.ts', 'return `n.${value}`;', 'return `s.${value}`;', [
     '13-isolation',
-    'no two of many places share a key (property) [memory]',
+    'no two keys of one place are one (property) [memory]',
   ]),
   breaking(13)(
     'two applications in one process share the engine',
@@ -340,8 +340,8 @@ export const mutations = [
   breaking(14)(
     'an uncacheable result goes to everybody',
     'engine/landing.ts',
-    "starter ? { kind: 'value', handout: () => value, entry: undefined } : { kind: 'alone' };",
-    "({ kind: 'value', handout: () => value, entry: undefined });",
+    'return this.toItsStarter(value);',
+    "return () => ({ kind: 'value', handout: () => value, entry: undefined });",
     ['14-uncacheable', 'goes to the caller whose loader ran; the others load for themselves, all at once [memory]'],
   ),
   breaking(14)(
