@@ -25,8 +25,12 @@ export async function openRedis(url: string | undefined): Promise<DemoRedis> {
     client.disconnect();
     await server?.stop();
   };
+  let trouble: Error | undefined;
+  client.on('error', (error) => (trouble = error));
   try {
-    await client.connect();
+    await client.connect().catch((error: unknown) => {
+      throw new Error(`Redis does not answer: ${(trouble ?? (error as Error)).message}`, { cause: error });
+    });
     if (!server) await refuseUnlessEmpty(client);
     const info = await client.info('server');
     const version = /^(?:valkey|redis)_version:(.+)$/m.exec(info)?.[1]?.trim() ?? 'unknown';

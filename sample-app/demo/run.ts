@@ -41,6 +41,9 @@ async function demo(options: DemoOptions): Promise<void> {
   process.stdout.write(`\n${table(rows)}\n\n${legend(options)}\n\nTook ${seconds.toFixed(0)} s.\n`);
 }
 
+// Through `exit`, which ends the processes and the Redis that were started.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
+
 try {
   const options = readOptions(process.argv.slice(2), process.env);
   if (options) await demo(options);

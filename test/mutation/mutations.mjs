@@ -340,8 +340,8 @@ export const mutations = [
   breaking(14)(
     'an uncacheable result goes to everybody',
     'engine/landing.ts',
-    'return this.toItsStarter(value);',
-    "return () => ({ kind: 'value', handout: () => value, entry: undefined });",
+    'this.now());\n      return (_waiter, _before, starter) =>\n        starter ?',
+    'this.now());\n      return () =>\n        true ?',
     ['14-uncacheable', 'goes to the caller whose loader ran; the others load for themselves, all at once [memory]'],
   ),
   breaking(14)(
@@ -357,6 +357,13 @@ export const mutations = [
     'this.committer!.mark(made, this.beganMs, this.now());',
     '',
     [INPUT, 'a codec that throws as it encodes: the value is returned, and no lease is left [memory]'],
+  ),
+  breaking(14)(
+    'an exception in a function of the policy leaks its lease',
+    'engine/landing.ts',
+    'seal();\n    await this.committer?.release(NO_BACKOFF);',
+    'seal();',
+    [INPUT, 'isAbsent that throws: the value is returned, and no lease is left [memory]'],
   ),
   breaking(14)(
     'what is made from critical data is kept',

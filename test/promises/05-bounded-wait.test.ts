@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest';
-import { DOMAINS, settle, type Fleet } from './support/fleet.js';
+import { DOMAINS, settle, until, type Fleet } from './support/fleet.js';
 import { BOTH, MEMORY, promise, REDIS } from './support/promise.js';
 import { counted } from './support/source.js';
 
@@ -179,6 +179,49 @@ describe('bounded wait: loads', () => {
     expect(own.calls).toBe(0);
     stuck.resolve('late');
     expect(await second).toBe('two');
+  });
+
+  promise(
+    5,
+    'who comes while a load queues for a slot gets what another process has cached meanwhile',
+    BOTH,
+    async (fleet) => {
+      const [a, b] = [await start(fleet), await start(fleet)];
+      const source = fleet.source<string>();
+      void a.guard.getOrLoad(key('narrow', 'slow'), source.load).catch(() => {});
+      await source.call(1);
+      const queued = a.guard.getOrLoad(key('narrow'), async () => 'from a');
+      await a.heard('miss', {}, 2);
+      await b.guard.getOrLoad(key('narrow'), async () => 'from b');
+      const late = a.guard.getOrLoad(key('narrow'), async () => 'from a');
+      const began = performance.now();
+      const patience = until(() => performance.now() - began > 300).then(() => 'still waiting');
+      expect(await Promise.race([late, patience])).toBe('from b');
+      source.end();
+      expect(await queued).toBe('from b');
+    },
+  );
+
+  promise(5, 'loads inside a write, which holds no slot, take one', BOTH, async (fleet) => {
+    const a = await start(fleet);
+    const source = fleet.source<string>();
+    let running = 0;
+    let most = 0;
+    const load: typeof source.load = (context) => {
+      most = Math.max(most, ++running);
+      return source.load(context).finally(() => running--);
+    };
+    const names = ['one', 'two', 'three'];
+    const writes = names.map((name) =>
+      a.guard.writeThrough(key('few', name), () => a.guard.getOrLoad(key('narrow', name), load)),
+    );
+    for (let call = 1; call <= names.length; call++) {
+      const { resolve } = await source.call(call);
+      await settle(20);
+      resolve('done');
+    }
+    expect(await Promise.all(writes)).toEqual(['done', 'done', 'done']);
+    expect(most).toBe(1);
   });
 
   promise(5, 'the queue of the bulkhead is bounded', BOTH, async (fleet) => {

@@ -196,6 +196,16 @@ describe('nothing left behind', () => {
     expect(proxy.counts.open).toBe(0);
   });
 
+  promise(15, 'nor when it was closed before it was open', REDIS, async (fleet) => {
+    const proxy = await fleet.proxy();
+    proxy.hang();
+    const opening = fleet.start({ proxy });
+    await until(() => proxy.counts.open > 0);
+    await fleet.members[0]!.guard.close();
+    await opening;
+    await until(() => proxy.counts.open === 0);
+  });
+
   promise(15, 'after the end, calls go straight to their loaders', BOTH, async (fleet) => {
     const a = await fleet.start();
     await a.guard.getOrLoad(BALANCE, async () => 'cached');

@@ -211,6 +211,21 @@ describe('code of the user that throws', () => {
   });
 });
 
+describe('Redis away', () => {
+  promise(5, 'a store that fails while a changed entry is looked into does not fail the read', BOTH, async (fleet) => {
+    const [a, b] = await fleet.pair();
+    const held = b.store.delay('acquire');
+    const read = answer(b.guard.getOrLoad(BALANCE, async () => 'own'));
+    await held.struck;
+    // Its generations are not known to b before it reads the entry: that takes another read.
+    const inner = { domain: 'rates', key: 'gold', tags: ['inner'] };
+    await a.guard.getOrLoad(BALANCE, async () => `of ${await a.guard.getOrLoad(inner, async () => 'inner')}`);
+    b.store.fail('read', Infinity);
+    held.release();
+    expect(await read).toBe('own');
+  });
+});
+
 describe('Redis away at boot', () => {
   async function boot(fleet: Fleet): Promise<{ a: Member; up: () => void }> {
     const proxy = await fleet.proxy();

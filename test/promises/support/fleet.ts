@@ -103,7 +103,7 @@ export class Fleet {
   /** Time of a fleet in memory; it moves when the test says so. */
   readonly clock = new FakeClock();
   private readonly memory: MemoryStore;
-  private readonly members: Member[] = [];
+  readonly members: Member[] = [];
   private readonly sources: Source<never>[] = [];
   private readonly cleanups: (() => unknown)[] = [];
   private client: Redis | undefined;
