@@ -1,4 +1,5 @@
-import type { GuardedCall } from './call.js';
+import type { AcquireRequest } from '../core/store.js';
+import { generationTtl, type GuardedCall } from './call.js';
 import type { Snapshot } from './lookup.js';
 
 /** What whoever starts a flight wants of it. */
@@ -14,4 +15,20 @@ export interface FlightPlan {
   readonly honourBackoff: boolean;
   /** Load whatever is cached; nobody joins once the loader was called. */
   readonly forced: boolean;
+}
+
+/** How a flight asks for the right to make its key's value. */
+export function acquireRequest(plan: FlightPlan, token: string, insist: boolean): AcquireRequest {
+  const { call, seen, forced, honourBackoff } = plan;
+  const { policy } = call;
+  return {
+    key: call.key,
+    token,
+    generations: call.generations,
+    generationTtlMs: generationTtl(policy),
+    seenId: forced ? undefined : (seen?.id ?? ''),
+    leaseMs: policy.leaseMs,
+    mode: policy.exclusive && !insist ? 'exclusive' : 'shared',
+    honourBackoff,
+  };
 }

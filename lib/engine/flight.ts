@@ -1,11 +1,11 @@
 import { instant } from '../core/clock.js';
 import { isCacheGuardError } from '../core/errors.js';
 import type { Signal } from '../core/store.js';
-import { generationTtl, loadTimeoutError, type GuardedCall } from './call.js';
+import { loadTimeoutError, type GuardedCall } from './call.js';
 import type { Place } from './bulkhead.js';
 import type { EngineParts } from './engine-parts.js';
 import type { Attempt } from './entry-maker.js';
-import type { FlightPlan } from './flight-plan.js';
+import { acquireRequest, type FlightPlan } from './flight-plan.js';
 import { HolderWait } from './holder-wait.js';
 import { Landing } from './landing.js';
 import { currentFrame, LoadDirectives, LoadFrame, runInFrame } from './load-frames.js';
@@ -52,6 +52,8 @@ export class Flight {
   /** Whether a reader learns nothing from the store that he would not learn here. */
   tellsAll(call: GuardedCall): boolean {
     if (this.plan.via === 'direct') return true;
+    // While it queues for a slot it holds no lease: another process may be done before.
+    if (this.place) return false;
     const nothing = this.plan.seen === undefined || typeof this.plan.seen.found !== 'object';
     return nothing || (!this.plan.background && !call.policy.staleAllowed);
   }
@@ -63,7 +65,7 @@ export class Flight {
       this.insist = true;
       this.holder.end('insist');
     }
-    if (currentFrame()) {
+    if (currentFrame()?.holdsSlot) {
       this.nested = true;
       this.place?.skip();
     } else if (this.plan.background) {
@@ -103,7 +105,7 @@ export class Flight {
   }
 
   private async claim(): Promise<void> {
-    const { call, honourBackoff, seen, forced } = this.plan;
+    const { call } = this.plan;
     const { store, hub, sequence, ids } = this.parts;
     for (;;) {
       // A slot first: whoever queues for one must not hold a lease that others wait for.
@@ -111,18 +113,8 @@ export class Flight {
       if (!free) return;
       const asked = sequence.next();
       const token = ids.token();
-      const reply = await this.answered('acquire', () =>
-        store.acquire({
-          key: call.key,
-          token,
-          generations: call.generations,
-          generationTtlMs: generationTtl(call.policy),
-          seenId: forced ? undefined : seen ? seen.id : '',
-          leaseMs: call.policy.leaseMs,
-          mode: call.policy.exclusive && !this.insist ? 'exclusive' : 'shared',
-          honourBackoff,
-        }),
-      );
+      const request = acquireRequest(this.plan, token, this.insist);
+      const reply = await this.answered('acquire', () => store.acquire(request));
       if (reply === undefined) return this.load(free);
       if (reply.kind !== 'granted') free();
       if (reply.kind !== 'granted' && this.abort.signal.aborted) return;
@@ -138,7 +130,11 @@ export class Flight {
           };
           return this.loadUnderLease(free, this.attempt);
         case 'changed':
-          return this.landSnapshot(asked, await this.parts.lookup.inspect(call, reply.reply), false);
+          return this.land(
+            asked,
+            await this.answered('read', () => this.parts.lookup.inspect(call, reply.reply)),
+            false,
+          );
         case 'backing-off':
           hub.emit({ type: 'lease', domain: call.policy.domain, key: call.key, outcome: 'backing-off' });
           this.parts.quiet.set(call.key, true, { ttl: Math.max(1, Math.ceil(reply.remainingMs)) });
@@ -159,9 +155,7 @@ export class Flight {
     if (this.waiters.size === 0) return;
     const asked = this.parts.sequence.next();
     const snapshot = await this.answered('read', () => this.parts.lookup.look(this.plan.call));
-    return snapshot === undefined
-      ? this.loadDirectly()
-      : this.landSnapshot(asked, snapshot, this.holder.loadWasAwaited);
+    return this.land(asked, snapshot, this.holder.loadWasAwaited);
   }
 
   private async loadUnderLease(free: () => void, attempt: Attempt): Promise<void> {
@@ -226,7 +220,7 @@ export class Flight {
   private async enterBulkhead(): Promise<(() => void) | undefined> {
     const { call, background } = this.plan;
     // Whoever loads inside a load holds a slot already; waiting for a second one could be waiting for himself.
-    this.nested ||= !background && currentFrame() !== undefined;
+    this.nested ||= !background && (currentFrame()?.holdsSlot ?? false);
     if (this.nested) return () => {};
     try {
       this.place = this.parts.bulkheads.of(call.policy).enter(this.waiters.size > 0 ? 'foreground' : 'background');
@@ -272,7 +266,8 @@ export class Flight {
     this.abort.abort(reason);
   }
 
-  private landSnapshot(asked: number, snapshot: Snapshot, insist: boolean): void {
+  private async land(asked: number, snapshot: Snapshot | undefined, insist: boolean): Promise<void> {
+    if (!snapshot) return this.loadDirectly();
     this.close(this);
     this.landAll((waiter) =>
       waiter.arrived < asked ? { kind: 'snapshot', snapshot, insist } : { kind: 'again', insist: false },

@@ -71,7 +71,13 @@ export class LoadFrame {
     /** The flight that waits for this load, if one does. */
     readonly flight: object | undefined,
     private readonly parent: LoadFrame | undefined,
+    private readonly ownsSlot = true,
   ) {}
+
+  /** Whether this load, or one that it is part of, holds a slot of a bulkhead. */
+  get holdsSlot(): boolean {
+    return this.ownsSlot || (this.parent?.holdsSlot ?? false);
+  }
 
   /** Whether this load, or one that it is part of, makes the value of `key`. */
   makes(owner: object, key: EntryKey): boolean {

@@ -38,7 +38,7 @@ export class LoneLoads {
     const { owner, clock, hub } = this.parts;
     const { policy, key } = call;
     const outer = currentFrame();
-    const free = outer ? () => {} : await this.slot(call, abort.signal);
+    const free = outer?.holdsSlot ? () => {} : await this.slot(call, abort.signal);
     const directives = new LoadDirectives(abort.signal, undefined);
     const frame = new LoadFrame(owner, call, directives, undefined, outer);
     const run = () => runInFrame(frame, () => call.load(directives));

@@ -40,19 +40,22 @@ export class Lookup {
   ) {}
 
   async look(call: GuardedCall): Promise<Snapshot> {
-    return this.inspect(call, await this.store.read(call.key, call.generations));
+    const reply = await this.store.read(call.key, call.generations);
+    return this.lacks(call, reply) ? this.inspect(call, reply) : this.snapshot(call, reply);
   }
 
   async inspect(call: GuardedCall, reply: ReadReply): Promise<Snapshot> {
     let current = reply;
-    for (let round = 1; round < MOST_ROUNDS; round++) {
-      const missing =
-        this.parse(call, current).entry?.stamps.filter(({ name }) => !current.generations.has(name)) ?? [];
-      if (missing.length === 0) break;
-      // A composed value carries generations of what it was made from; nobody knows them before the entry was read.
-      current = await this.store.read(call.key, [...current.generations.keys(), ...missing.map(({ name }) => name)]);
+    for (let round = 1; round < MOST_ROUNDS && this.lacks(call, current); round++) {
+      const carried = this.parse(call, current).entry!.stamps.map(({ name }) => name);
+      current = await this.store.read(call.key, [...new Set([...current.generations.keys(), ...carried])]);
     }
     return this.snapshot(call, current);
+  }
+
+  /** A composed value carries generations of what it was made from; nobody knows them before the entry was read. */
+  private lacks(call: GuardedCall, reply: ReadReply): boolean {
+    return this.parse(call, reply).entry?.stamps.some(({ name }) => !reply.generations.has(name)) ?? false;
   }
 
   private snapshot(call: GuardedCall, reply: ReadReply): Snapshot {

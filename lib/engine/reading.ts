@@ -8,11 +8,14 @@ import type { Flights } from './flights.js';
 import { currentFrame, runInFrame, type LoadFrame } from './load-frames.js';
 import type { Snapshot } from './lookup.js';
 import type { LoneLoads } from './lone-loads.js';
+import type { Unpacked } from './packing.js';
 import type { Probes } from './probes.js';
-import { noteServed } from './served.js';
+import { noteServed, tellHit } from './served.js';
 import { isInterruption, Waiter, type Interruption, type Outcome } from './waiter.js';
 
 type Serve = Decision & { kind: 'serve' | 'validate' };
+
+type MaybeAnswer = Answer | undefined;
 
 /** Marks that a reader has been answered; `value` may well be `undefined`. */
 interface Answer {
@@ -51,7 +54,8 @@ export class Reading {
         seen = looked;
         storeAway = seen === undefined;
         if (seen) {
-          const answer = await this.act(seen);
+          const acted = this.act(seen);
+          const answer = acted instanceof Promise ? await acted : acted;
           if (answer) return answer.value;
         }
       }
@@ -79,17 +83,16 @@ export class Reading {
     return { value: await this.interrupted(given) };
   }
 
-  private async look(): Promise<Snapshot | undefined> {
-    try {
-      return await this.parts.lookup.look(this.call);
-    } catch (error) {
-      this.parts.hub.emit({ type: 'store-error', domain: this.call.policy.domain, operation: 'read', error });
+  private look(): Promise<Snapshot | undefined> {
+    const { lookup, hub } = this.parts;
+    return lookup.look(this.call).catch((error: unknown) => {
+      hub.emit({ type: 'store-error', domain: this.call.policy.domain, operation: 'read', error });
       return undefined;
-    }
+    });
   }
 
-  /** Executes the decision about what was read; without an answer, the way is a flight. */
-  private async act(seen: Snapshot): Promise<Answer | undefined> {
+  /** Executes the decision about what was read, at once if it can; without an answer, the way is a flight. */
+  private act(seen: Snapshot): MaybeAnswer | Promise<MaybeAnswer> {
     const decision = decide(seen.found, this.call.policy, seen.nowMs);
     switch (decision.kind) {
       case 'serve':
@@ -117,39 +120,45 @@ export class Reading {
     return undefined;
   }
 
-  private async serve(seen: Snapshot, decision: Serve): Promise<Answer | undefined> {
+  private serve(seen: Snapshot, decision: Serve): MaybeAnswer | Promise<MaybeAnswer> {
     const stale = decision.kind === 'serve' && decision.stale;
     if (stale) this.refreshBehind(seen);
     return this.handOut(seen, stale ? 'stale' : 'fresh', seen.nowMs, stale ? decision.staleMs : 0);
   }
 
   /** Without an answer, the bytes are no value after all. */
-  private async handOut(
+  private handOut(
     seen: Snapshot,
     state: HitEvent['state'],
     nowMs: number,
     staleMs: number,
-  ): Promise<Answer | undefined> {
-    const { call, parts } = this;
-    const { domain } = call.policy;
-    const entry = entryOf(seen);
-    const thrown = (entry.flags & FLAG.thrown) !== 0;
-    let value: unknown;
+  ): MaybeAnswer | Promise<MaybeAnswer> {
+    const give = (opened: Unpacked<unknown>): MaybeAnswer => {
+      let value: unknown;
+      try {
+        value = opened.take();
+      } catch (error) {
+        return this.corrupt(error);
+      }
+      tellHit(this.parts, this.call, entryOf(seen), state, nowMs, staleMs);
+      if (entryOf(seen).flags & FLAG.thrown) throw this.parts.thrown.hydrate(value);
+      return { value };
+    };
+    let opened: ReturnType<Snapshot['unpack']>;
     try {
-      const opened = seen.unpack(thrown ? {} : call.values);
-      value = (opened instanceof Promise ? await opened : opened).take();
+      opened = seen.unpack(entryOf(seen).flags & FLAG.thrown ? {} : this.call.values);
     } catch (error) {
-      const detail = error instanceof Error ? error.message : 'payload';
-      parts.hub.emit({ type: 'corrupt', domain, key: call.key, detail });
-      this.miss('corrupt');
-      this.dropFallback();
-      return undefined;
+      return this.corrupt(error);
     }
-    const negative = (entry.flags & FLAG.negative) !== 0;
-    parts.hub.emit({ type: 'hit', domain, key: call.key, state, negative, ageMs: nowMs - entry.beganMs, staleMs });
-    noteServed(parts.owner, { call, entry, state: state === 'fresh' ? 'fresh' : 'stale', nowMs, staleMs });
-    if (thrown) throw parts.thrown.hydrate(value);
-    return { value };
+    return opened instanceof Promise ? opened.then(give, (error: unknown) => this.corrupt(error)) : give(opened);
+  }
+
+  private corrupt(error: unknown): undefined {
+    const { call, parts } = this;
+    const detail = error instanceof Error ? error.message : 'payload';
+    parts.hub.emit({ type: 'corrupt', domain: call.policy.domain, key: call.key, detail });
+    this.miss('corrupt');
+    this.dropFallback();
   }
 
   private refreshBehind(seen: Snapshot): void {

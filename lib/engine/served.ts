@@ -1,7 +1,9 @@
 import { asInner } from '../core/composition.js';
 import { FLAG, type Entry } from '../core/entry.js';
+import type { HitEvent } from '../core/events.js';
 import type { ServedValue } from '../core/targets.js';
 import type { GuardedCall } from './call.js';
+import type { EngineParts } from './engine-parts.js';
 import { currentFrame, currentTrace } from './load-frames.js';
 
 /** A value as it was handed to a reader at store time `nowMs`. */
@@ -34,4 +36,19 @@ export function describeServed({ call, entry, state, nowMs, staleMs }: Served): 
     etag: entry?.etag,
     negative: entry !== undefined && (entry.flags & FLAG.negative) !== 0,
   };
+}
+
+/** A reader was answered from the store. */
+export function tellHit(
+  { owner, hub }: Pick<EngineParts, 'owner' | 'hub'>,
+  call: GuardedCall,
+  entry: Entry,
+  state: HitEvent['state'],
+  nowMs: number,
+  staleMs: number,
+): void {
+  const negative = (entry.flags & FLAG.negative) !== 0;
+  const { domain } = call.policy;
+  hub.emit({ type: 'hit', domain, key: call.key, state, negative, ageMs: nowMs - entry.beganMs, staleMs });
+  noteServed(owner, { call, entry, state: state === 'fresh' ? 'fresh' : 'stale', nowMs, staleMs });
 }

@@ -70,7 +70,7 @@ export class Writes {
   async through(call: GuardedCall, write: () => Promise<unknown>): Promise<unknown> {
     const token = await this.begin(call).catch((error: unknown) => this.trouble(call, 'acquire', error));
     const directives = new LoadDirectives(NEVER_ABORTED, undefined);
-    const frame = new LoadFrame(this.parts.owner, call, directives, undefined, currentFrame());
+    const frame = new LoadFrame(this.parts.owner, call, directives, undefined, currentFrame(), false);
     let value: unknown;
     try {
       value = await runInFrame(frame, write);

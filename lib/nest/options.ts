@@ -1,3 +1,4 @@
+/** @ts-ignore: ioredis is optional, and without it these types are `any`. */
 import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import { parseDuration, type Duration } from '../core/durations.js';
 import { CacheGuardConfigError, describeValue } from '../core/errors.js';
