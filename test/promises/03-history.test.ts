@@ -4,6 +4,7 @@ import { ALL, promise } from './support/promise.js';
 
 const KEY = { domain: 'balances', key: 'gold', tags: ['tag'] };
 const EVENTS = 200;
+const OPERATIONS = ['read', 'acquire', 'commit'] as const;
 
 /** Repeatable as far as the network is; the seed is shown when a history goes wrong. */
 function randomFrom(seed: number): (below: number) => number {
@@ -41,10 +42,15 @@ promise(
       ({ guard }) => guard.invalidateDomain(KEY.domain),
       ({ guard }, value) => guard.put(KEY, value),
     ];
+    const holdUp = ({ store }: Member, operation: (typeof OPERATIONS)[number]): void => {
+      const held = store.delayReply(operation);
+      void settle(5 + random(30)).then(() => held.release());
+    };
     const happen = async (): Promise<void> => {
       for (let event = 0; event < EVENTS; event++) {
         const member = members[random(members.length)]!;
         if (random(4) === 0) member.store.loseReply('commit');
+        if (random(2) === 0) holdUp(members[random(members.length)]!, OPERATIONS[random(OPERATIONS.length)]!);
         if (random(8) === 0) await member.guard.refresh(KEY, load).catch(() => {});
         if (random(4) === 0) member.store.deaf = !member.store.deaf;
         const write = random(6) === 0;
