@@ -45,7 +45,7 @@ export class Deadlines {
     this.disarm();
     const now = this.clock.monotonic();
     let earliest = Infinity;
-    for (const deadline of [...this.pending]) {
+    for (const deadline of this.pending) {
       if (deadline.dueMs > now) {
         earliest = Math.min(earliest, deadline.dueMs);
       } else if (this.pending.delete(deadline)) {

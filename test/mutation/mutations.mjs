@@ -32,11 +32,6 @@ const INPUT = 'bad-input';
 
 /** @type {Mutation[]} */
 export const mutations = [
-  ...['memory','redis'].flatMap((k) => [
-  breaking(3)('tmp seal '+k,'engine/flight.ts',"this.phase = 'sealed';\n      this.close(this);","this.phase = 'sealed';",['03-history','in a random history no read that starts after an invalidation or a write gives anything older ['+k+']']),
-  breaking(3)('tmp wake '+k,'engine/flight.ts',"waiter.arrived < asked ? { kind: 'snapshot', snapshot, insist }","true ? { kind: 'snapshot', snapshot, insist }",['03-history','in a random history no read that starts after an invalidation or a write gives anything older ['+k+']']),
-  ]),
-
   breaking(1)(
     'readers of one process do not join',
     'engine/flights.ts',

@@ -194,12 +194,7 @@ const TABLE: [string, Found, number, string[]][] = [
   ],
 
   ['an absence', view(negative), 10 * S - 1, ['fresh', 'fresh', 'fresh', 'fresh', 'validate']],
-  [
-    'an absence past its TTL',
-    view(negative),
-    10 * S,
-    all('load:expired'),
-  ],
+  ['an absence past its TTL', view(negative), 10 * S, all('load:expired')],
 
   ['a hit-for-miss mark', view(pass), 5 * S - 1, all('pass')],
   ['a hit-for-miss mark that ended', view(pass), 5 * S, all('load:absent')],
