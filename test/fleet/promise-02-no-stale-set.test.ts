@@ -1,7 +1,9 @@
-import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { uniqueNamespace } from '../support/namespace.js';
+import { sendCommand } from '../support/resp.js';
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { tally } from './support/facts.js';
-import { joined, readsOf, startFleet, type Fleet } from './support/fleet.js';
+import { joined, readsOf, startFleet, type Fleet, type Member } from './support/fleet.js';
 import { startOrigin, type Load, type Origin } from './support/origin.js';
 import type { AppOptions, ReadRecord, WriteMethod } from './support/protocol.js';
 
@@ -26,6 +28,10 @@ afterAll(async () => {
   await origin.close();
 });
 
+beforeEach(() => {
+  origin.rebuildsAt = 'begin';
+});
+
 function versions(reads: readonly ReadRecord[]): Record<string, number> {
   return tally(reads.map(({ version }) => version));
 }
@@ -39,10 +45,12 @@ describe.each(stores)('promise 2 on $store: a holder that is paused past its lea
   beforeAll(() => fleet.boot({ origin: origin.url, policy, redis: redis() }));
 
   it('is refused when it wakes up and writes, and its own readers are answered', async () => {
-    const [paused, writer] = fleet.members as [Fleet['members'][0], Fleet['members'][0]];
+    const [paused, writer] = fleet.members as [Member, Member];
     const others = fleet.except(paused);
-    // The lease runs out, or an invalidation has ended it already.
-    const ids = Array.from({ length: 6 }, (_, number) => `${number % 2 ? 'void' : 'expired'}.${label}.${number}`);
+    // The lease runs out and another process loads what is newer; an invalidation ends it; or nobody else wants the key.
+    const fates = ['expired', 'void', 'void.alone'] as const;
+    const keys = fates.flatMap((fate) => [1, 2, 3].map((number) => ({ fate, id: `${fate}.${label}.${number}` })));
+    const ids = keys.map(({ id }) => id);
     origin.hold(...ids);
     const first = await Promise.all(ids.map((id) => paused.launch(id, 3)));
     const loads = await Promise.all(ids.map((id) => origin.next(id)));
@@ -50,15 +58,17 @@ describe.each(stores)('promise 2 on $store: a holder that is paused past its lea
 
     await paused.worker.pause();
     origin.open(...ids);
-    for (const id of ids) await (id.startsWith('void') ? writer.write('write', id) : origin.bump(id));
-    for (const id of ids) expect(versions(await others.read(id, 5)), id).toEqual({ 2: 15 });
+    for (const { id, fate } of keys) await (fate === 'expired' ? origin.bump(id) : writer.write('write', id));
+    for (const { id, fate } of keys) {
+      if (fate !== 'void.alone') expect(versions(await others.read(id, 5)), id).toEqual({ 2: 15 });
+    }
     await Promise.all(loads.map((load) => load.release()));
     paused.worker.resume();
 
     for (const [index, id] of ids.entries()) {
-      await paused.seen({ type: 'fenced', id });
       // The first ones came before the load was called: it may serve them. The others must not get what nobody stored.
       expect(readsOf([await first[index]!.answers()]).length).toBe(3);
+      expect(await paused.count({ type: 'fenced', reason: 'token', id })).toBe(1);
       expect(versions(readsOf([await second[index]!.answers()])), id).toEqual({ 2: 3 });
       expect(versions(await fleet.read(id)), id).toEqual({ 2: 4 });
       expect(origin.loads(id).length, `loads of ${id}`).toBe(2);
@@ -66,7 +76,7 @@ describe.each(stores)('promise 2 on $store: a holder that is paused past its lea
   });
 
   it('in mid-write-through: what it wakes up with does not replace what was written meanwhile', async () => {
-    const [paused, writer] = fleet.members as [Fleet['members'][0], Fleet['members'][0]];
+    const [paused, writer] = fleet.members as [Member, Member];
     const others = fleet.except(paused);
     const ids = Array.from({ length: 4 }, (_, number) => `through.${label}.${number}`);
     const rebuilding = ids.map((id) => paused.rebuild(id));
@@ -82,6 +92,11 @@ describe.each(stores)('promise 2 on $store: a holder that is paused past its lea
     for (const id of ids) expect(versions(await fleet.read(id)), id).toEqual({ 3: 4 });
   });
 });
+
+const writes = (['write', 'writeBook', 'writeAll'] as WriteMethod[]).flatMap((method) => [
+  { method, rebuildsAt: 'begin' as const },
+  { method, rebuildsAt: 'end' as const },
+]);
 
 /** What happens to one key, in one order: a load and a write-through begin and end, and a write comes in between. */
 type Step = 'load begins' | 'load ends' | 'rebuild begins' | 'rebuild ends' | 'write';
@@ -105,16 +120,17 @@ describe.each(stores)(
       fleet.boot({ origin: origin.url, policy: { ...policy, lease: { duration: '20s' } }, redis: redis() }),
     );
 
-    it.each<WriteMethod>(['write', 'writeBook', 'writeAll'])(
-      'by %s: in each of the 30 orders what is cached at last is the newest',
-      async (method) => {
+    it.each(writes)(
+      'by $method: in each of the 30 orders what is cached at last is the newest (written at its $rebuildsAt)',
+      async ({ method, rebuildsAt }) => {
         const [loader, refresher, writer] = fleet.members;
+        origin.rebuildsAt = rebuildsAt;
         origin.latencyMs = 0;
         const all = orders();
         expect(all.length).toBe(30);
 
         for (const [number, steps] of all.entries()) {
-          const id = `30.${method}.${label}.${number}`;
+          const id = `30.${method}.${rebuildsAt}.${label}.${number}`;
           origin.hold(id);
           let load: Load | undefined;
           let rebuild: Load | undefined;
@@ -154,6 +170,30 @@ describe.each(stores)(
   },
 );
 
+describe('promise 2: a write-through that is evicted while an older load runs', () => {
+  it('is not replaced by what the load gives', async () => {
+    const namespace = uniqueNamespace('evicted');
+    const url = inject('redisUrl');
+    await fleet.boot({ origin: origin.url, policy, redis: { url }, namespace });
+    const [loader, refresher] = fleet.members as [Member, Member];
+    for (let round = 0; round < 3; round++) {
+      const id = `evicted.${round}`;
+      origin.hold(id);
+      const crowd = await loader.launch(id, 3);
+      const load = await origin.next(id);
+      const rebuilding = refresher.rebuild(id);
+      await (await origin.next(id, 'rebuild')).release();
+      await rebuilding;
+      expect(await sendCommand(Number(new URL(url).port), ['DEL', `${namespace}:e:{quotes:::s.${id}}`])).toBe('1');
+      await load.release();
+      expect((await crowd.answers()).failures).toEqual([]);
+      expect(await loader.count({ type: 'fenced', reason: 'token', id })).toBe(1);
+      origin.open(id);
+      expect(versions(await fleet.read(id))).toEqual({ 2: 4 });
+    }
+  });
+});
+
 describe('promise 2: a reply that is lost', () => {
   let proxy: TcpProxy;
 
@@ -162,11 +202,11 @@ describe('promise 2: a reply that is lost', () => {
   });
 
   /** One process reaches Redis through the proxy, the others directly. */
-  async function bootBehindProxy(): Promise<readonly [Fleet['members'][0], Fleet]> {
+  async function bootBehindProxy(): Promise<readonly [Member, Fleet]> {
     const redis = { url: inject('redisUrl') };
     proxy = await startProxy(Number(new URL(redis.url).port));
     await fleet.boot({ origin: origin.url, policy, redis });
-    const [behind] = fleet.members as [Fleet['members'][0]];
+    const [behind] = fleet.members as [Member];
     await fleet.bootOne(behind, { redis: { url: proxy.url } });
     return [behind, fleet.except(behind)];
   }

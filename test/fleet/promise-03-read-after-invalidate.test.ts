@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
+import { startProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { backwardHits, loadsWaitedFor, longestChain, staleReads, tally } from './support/facts.js';
-import { joined, readsOf, startFleet, type Fleet } from './support/fleet.js';
+import { joined, readsOf, startFleet, type Fleet, type Member } from './support/fleet.js';
 import { startOrigin, type Origin } from './support/origin.js';
 import type { AppOptions, ReadRecord, WriteMethod } from './support/protocol.js';
 
@@ -76,7 +77,7 @@ describe.each(crossings)('promises 2 and 3 on $store: loads crossed by $what', (
       expect(made).toBeLessThanOrEqual(1 + fleet.members.length);
 
       // Whatever came last, what is cached now is the truth, and it is cached.
-      await holder.seen({ type: 'fenced', id });
+      expect(await holder.count({ type: 'fenced', id })).toBeGreaterThan(0);
       expect(versions(await fleet.read(id))).toEqual({ 2: 8 });
       expect(origin.loads(id).length, `loads of ${id} after the crossing was over`).toBe(made);
     }
@@ -110,6 +111,50 @@ describe.each(crossings)('promises 2 and 3 on $store: loads crossed by $what', (
       await starter.answers();
       expect(versions(await fleet.read(id))).toEqual({ 3: 8 });
     }
+  });
+});
+
+describe('promise 3: a process that hears no messages', () => {
+  let proxy: TcpProxy;
+
+  afterEach(() => proxy.stop());
+
+  it.each<WriteMethod>(['write', 'writeBook', 'writeAll'])('learns of %s when it commits', async (method) => {
+    const redis = { url: inject('redisUrl') };
+    proxy = await startProxy(Number(new URL(redis.url).port));
+    await fleet.boot({ origin: origin.url, policy: { ...policy, lease: { duration: '500ms' } }, redis });
+    const [deaf, writer] = fleet.members as [Member, Member];
+    const deafness = proxy.holdRequest((request) => /\bsubscribe\b/i.test(request.toString('latin1')));
+    await fleet.bootOne(deaf, { redis: { url: proxy.url } });
+    expect(deafness.count).toBe(1);
+    origin.latencyMs = 0;
+
+    for (let round = 0; round < 5; round++) {
+      const id = `deaf.${method}.${round}`;
+      origin.hold(id);
+      const early = await deaf.launch(id, 5);
+      const crossed = await origin.next(id);
+      origin.open(id);
+      const written = await writer.write(method, id);
+      const late = await deaf.launch(id, 5);
+      await crossed.release();
+      expect(versions(readsOf([await early.answers()]))).toEqual({ 1: 5 });
+      expect(versions(readsOf([await late.answers()]))).toEqual({ 2: 5 });
+      expect(await deaf.count({ type: 'fenced', id })).toBe(1);
+      expect(versions(await fleet.read(id))).toEqual({ [written.version]: 8 });
+      expect(origin.loads(id).length).toBe(2);
+    }
+
+    // Nor does anybody wake it when another process has loaded: it looks by itself when the lease ends.
+    const id = `deaf.${method}.waits`;
+    origin.hold(id);
+    const holding = await writer.launch(id, 1);
+    const load = await origin.next(id);
+    const waiting = await deaf.launch(id, 5);
+    await deaf.seen({ type: 'lease', outcome: 'refused', id });
+    await load.release();
+    expect(versions(readsOf([await joined([holding, waiting]).answers()]))).toEqual({ 1: 6 });
+    expect(origin.loads(id).length).toBe(1);
   });
 });
 
@@ -162,5 +207,24 @@ describe.each(stores)('promise 3 on $store: invalidations that come faster than 
     expect(staleReads(reads, await writing)).toEqual([]);
     expect(reads.filter(({ state }) => state === 'fresh').length).toBeGreaterThan(0);
     expect(backwardHits(reads)).toEqual([]);
+  });
+
+  it('promise 11: what a lagging replica gives is refused, also after a removal', async () => {
+    const id = `lagging.${label}`;
+    const [first, writer, second, third] = fleet.members as [Member, Member, Member, Member];
+    for (let version = 1; version < 5; version++) origin.bump(id);
+    origin.latencyMs = 0;
+    expect(versions(await first.read(id, 1, 'readVersioned'))).toEqual({ 5: 1 });
+    await writer.invalidate(id, 'remove', 'versioned');
+    origin.lagging = true;
+    // Their own loads give them what there is; it is not kept for anybody else.
+    for (const [index, member] of [second, third].entries()) {
+      expect(versions(await member.read(id, 1, 'readVersioned'))).toEqual({ 4: 1 });
+      expect(await member.count({ type: 'fenced', reason: 'version', id })).toBe(1);
+      expect(origin.loads(id).length).toBe(2 + index);
+    }
+    origin.lagging = false;
+    expect(versions(await fleet.read(id, 5, 'readVersioned'))).toEqual({ 5: 40 });
+    expect(origin.loads(id).length).toBe(4);
   });
 });

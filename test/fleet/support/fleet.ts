@@ -53,8 +53,8 @@ export class Member {
     return this.worker.call('rebuild', id);
   }
 
-  invalidate(id: string, mode?: InvalidationMode): Promise<void> {
-    return this.worker.call('invalidate', id, mode);
+  invalidate(id: string, mode: InvalidationMode, name?: string): Promise<void> {
+    return this.worker.call('invalidate', id, mode, name);
   }
 
   /** Resolves when what is cached is past its soft TTL. */

@@ -12,7 +12,7 @@ export interface Load {
   /** Name of the process that asks. */
   readonly process: string;
   /** The truth when it came: what it will answer, however late. */
-  readonly version: number;
+  version: number;
   readonly beganMs: number;
   endedMs: number;
   outcome: 'running' | 'answered' | 'failed' | 'gone';
@@ -27,6 +27,10 @@ export interface Load {
 export class Origin {
   /** How long a load takes that is not held. */
   latencyMs = 0;
+  /** When a write-through changes the truth: as soon as it has come, or just before it is answered. */
+  rebuildsAt: 'begin' | 'end' = 'begin';
+  /** Loads are answered by a replica that does not know the latest write yet. */
+  lagging = false;
   readonly all: Load[] = [];
   private readonly truths = new Map<string, number>();
   private readonly held = new Set<string>();
@@ -85,21 +89,22 @@ export class Origin {
     const id = decodeURIComponent(url.pathname.slice(1));
     if (request.method === 'POST') return reply(response, { id, version: this.bump(id), load: 0 });
     const kind = request.method === 'PUT' ? 'rebuild' : 'load';
-    if (kind === 'rebuild') this.bump(id);
+    if (kind === 'rebuild' && this.rebuildsAt === 'begin') this.bump(id);
     await this.answer(this.admit(id, kind, url.searchParams.get('process')!, response), response);
   }
 
   private async answer(load: Load & { released: Promise<'answer' | 'fail'> }, response: ServerResponse): Promise<void> {
-    const { id, number, version } = load;
+    const { id, number } = load;
     const held = this.held.has(id) || load.kind === 'rebuild';
     if (!held && this.latencyMs > 0) await pause(this.latencyMs);
     const wanted = held ? await load.released : 'answer';
+    if (load.kind === 'rebuild' && this.rebuildsAt === 'end') load.version = this.bump(id);
     load.endedMs = sharedNow();
     this.running.set(id, this.running.get(id)! - 1);
     if (response.destroyed) return;
     load.outcome = wanted === 'fail' ? 'failed' : 'answered';
     if (wanted === 'fail') response.statusCode = 503;
-    await reply(response, { id, version, load: number });
+    await reply(response, { id, version: load.version, load: number });
   }
 
   private admit(id: string, kind: Load['kind'], from: string, response: ServerResponse) {
@@ -111,7 +116,7 @@ export class Origin {
       id,
       kind,
       process: from,
-      version: this.truth(id),
+      version: this.truth(id) - (this.lagging ? 1 : 0),
       released,
       beganMs: sharedNow(),
       endedMs: Infinity,

@@ -236,8 +236,8 @@ serve({
     return { id, version, resolvedMs: sharedNow() };
   },
 
-  invalidate: (id: string, mode?: InvalidationMode) =>
-    app().guard.invalidate({ domain: 'quotes', key: id, ...(mode && { mode }) }),
+  invalidate: (id: string, mode: InvalidationMode, name?: string) =>
+    app().guard.invalidate({ domain: 'quotes', key: id, mode, ...(name !== undefined && { name }) }),
 
   /** Resolves when what is cached is past its soft TTL. */
   expired: async (id: string): Promise<void> => {
