@@ -6,7 +6,7 @@ import { FLAG } from '../core/entry.js';
 import { CacheGuardError } from '../core/errors.js';
 import type { CacheGuardListener, InvalidationMode } from '../core/events.js';
 import type { Ids } from '../core/ids.js';
-import { domainGeneration, tagGeneration, type KeyPart } from '../core/keys.js';
+import { domainGeneration, type KeyPart } from '../core/keys.js';
 import type { Policy } from '../core/policy.js';
 import type { Store } from '../core/store.js';
 import type {
@@ -23,7 +23,7 @@ import type {
 } from '../core/targets.js';
 import { plainThrown, type ThrownCodec } from '../core/thrown.js';
 import { Bulkheads } from './bulkhead.js';
-import { CallMaker, type Loader } from './call-maker.js';
+import { CallMaker, tagGenerations, type Loader } from './call-maker.js';
 import { Deadlines } from './deadlines.js';
 import type { Domains } from './domains.js';
 import { Sequence, type EngineParts } from './engine-parts.js';
@@ -39,7 +39,7 @@ import { Probes } from './probes.js';
 import { Reading } from './reading.js';
 import { refreshNow } from './refreshing.js';
 import { describeServed } from './served.js';
-import { defaultMode, Writes } from './writes.js';
+import { modeOf, Writes } from './writes.js';
 
 /** How long `close` lets foreground loads go on before it gives them up. */
 const CLOSE_PATIENCE_MS = 2_000;
@@ -207,7 +207,8 @@ export class CacheGuard {
   /** @throws CacheGuardStoreError when the store did not confirm; CacheGuardError (`CG_UNKNOWN_DOMAIN`, `CG_UNUSABLE_KEY`) */
   async invalidate(target: InvalidateTarget): Promise<InvalidationResult> {
     const policy = this.domains.policy(target.domain);
-    const { domain, name, key, keys = [key as KeyPart], mode = defaultMode(policy) } = target;
+    const { domain, name, key, keys = [key as KeyPart] } = target;
+    const mode = modeOf(policy, target.mode);
     const asked = target.keys && key !== undefined ? [key, ...keys] : keys;
     await this.writes.invalidate(
       policy,
@@ -220,8 +221,8 @@ export class CacheGuard {
   /** Everything of the domain that carries one of the tags; O(1) for each tag. Errors as `invalidate`. */
   async invalidateTags({ domain, tags, mode }: InvalidateTagsTarget): Promise<InvalidationResult> {
     const policy = this.domains.policy(domain);
-    const generations = tags.map((tag) => tagGeneration(domain, tag));
-    await this.writes.advance(policy, 'tag', generations, mode ?? defaultMode(policy));
+    const generations = tagGenerations(domain, tags);
+    await this.writes.advance(policy, 'tag', generations, modeOf(policy, mode));
     return { outcome: 'applied' };
   }
 
@@ -231,7 +232,7 @@ export class CacheGuard {
     { mode }: { readonly mode?: InvalidationMode } = {},
   ): Promise<InvalidationResult> {
     const policy = this.domains.policy(domain);
-    await this.writes.advance(policy, 'domain', [domainGeneration(domain)], mode ?? defaultMode(policy));
+    await this.writes.advance(policy, 'domain', [domainGeneration(domain)], modeOf(policy, mode));
     return { outcome: 'applied' };
   }
 

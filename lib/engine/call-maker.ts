@@ -1,4 +1,5 @@
 import { CacheGuardError, describeValue, isCacheGuardError } from '../core/errors.js';
+import type { GenerationName } from '../core/generations.js';
 import { domainGeneration, entryKey, keySegment, tagGeneration, type EntryKey } from '../core/keys.js';
 import type { Policy } from '../core/policy.js';
 import type { KeyTarget, LoadContext, ReadTarget } from '../core/targets.js';
@@ -29,7 +30,7 @@ export class CallMaker {
       policy,
       key,
       keyInput: target.key,
-      generations: [domainGeneration(domain), ...new Set(tags.map((tag) => tagGeneration(domain, tag)))],
+      generations: [domainGeneration(domain), ...tagGenerations(domain, tags)],
       values: { revive, plain, aliasing },
       origin: target.origin ?? target.name ?? 'getOrLoad',
       signal: target.signal,
@@ -70,6 +71,19 @@ export class CallMaker {
       { domain, field: 'partition' },
     );
   }
+}
+
+/** @throws CacheGuardError (`CG_UNUSABLE_KEY`) */
+export function tagGenerations(domain: string, tags: readonly string[]): GenerationName[] {
+  if (Array.isArray(tags)) return [...new Set(tags.map((tag) => tagGeneration(domain, tag)))];
+  throw new CacheGuardError(
+    'CG_UNUSABLE_KEY',
+    `Domain '${domain}': tags = ${describeValue(tags)} is refused; give a list of texts.`,
+    {
+      domain,
+      field: 'tags',
+    },
+  );
 }
 
 function segmentOf(domain: string, key: unknown): string {

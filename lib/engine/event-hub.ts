@@ -15,7 +15,8 @@ export class EventHub {
   emit(event: CacheGuardEvent): void {
     for (const listener of this.listeners) {
       try {
-        listener(event);
+        const handled: unknown = listener(event);
+        if (handled instanceof Promise) handled.catch(reportListener);
       } catch (error) {
         reportListener(error);
       }

@@ -23,21 +23,22 @@ export class LoadDirectives implements LoadContext {
     readonly previous: Previous,
   ) {}
 
-  doNotCache(): void {
+  // Bound, so that a loader may take the context apart.
+  readonly doNotCache = (): void => {
     this.refused = true;
-  }
+  };
 
-  setTtl({ softTtl, hardTtl }: Parameters<LoadContext['setTtl']>[0]): void {
+  readonly setTtl = ({ softTtl, hardTtl }: Parameters<LoadContext['setTtl']>[0]): void => {
     if (softTtl !== undefined) this.softTtlMs = ttl('softTtl', softTtl);
     if (hardTtl !== undefined) this.hardTtlMs = ttl('hardTtl', hardTtl);
-  }
+  };
 
-  setVersion(version: bigint | string): void {
+  readonly setVersion = (version: bigint | string): void => {
     if (typeof version === 'string') this.etag = version;
     else this.version = checkVersion(version);
-  }
+  };
 
-  notModified(): unknown {
+  readonly notModified = (): unknown => {
     if (!this.previous) {
       throw new CacheGuardError(
         'CG_NOTHING_TO_KEEP',
@@ -46,7 +47,7 @@ export class LoadDirectives implements LoadContext {
     }
     this.unmodified = true;
     return this.previous.value;
-  }
+  };
 }
 
 function ttl(field: string, value: unknown): number {

@@ -1,7 +1,7 @@
 import { instant } from '../core/clock.js';
 import { Inheritance } from '../core/composition.js';
 import { decodeEntry } from '../core/entry.js';
-import { CacheGuardStoreError } from '../core/errors.js';
+import { CacheGuardError, CacheGuardStoreError, describeValue } from '../core/errors.js';
 import type { InvalidationMode, InvalidationScope, StoreErrorEvent } from '../core/events.js';
 import type { GenerationName } from '../core/generations.js';
 import type { EntryKey } from '../core/keys.js';
@@ -12,6 +12,8 @@ import { tellUncacheable } from './committer.js';
 import type { EngineParts } from './engine-parts.js';
 import type { Attempt } from './entry-maker.js';
 import { currentFrame, LoadDirectives, LoadFrame, NEVER_ABORTED, runInFrame } from './load-frames.js';
+
+const MODES: readonly InvalidationMode[] = ['expire', 'remove', 'purge'];
 
 /** The right to write one key, taken before the write itself begins. */
 export interface WriteToken {
@@ -181,6 +183,17 @@ export class Writes {
       throw error;
     }
   }
+}
+
+/** @throws CacheGuardError (`CG_INVALID_OPTIONS`) for a mode that does not exist */
+export function modeOf(policy: Policy, mode: InvalidationMode | undefined): InvalidationMode {
+  if (mode === undefined) return defaultMode(policy);
+  if (MODES.includes(mode)) return mode;
+  throw new CacheGuardError(
+    'CG_INVALID_OPTIONS',
+    `Domain '${policy.domain}': mode = ${describeValue(mode)} is refused; use one of ${MODES.join(', ')}.`,
+    { domain: policy.domain, field: 'mode' },
+  );
 }
 
 /** Where stale serving is allowed, an invalidation leaves no miss window; where it is not, it takes the value away. */

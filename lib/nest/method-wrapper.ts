@@ -109,7 +109,8 @@ function declaresNoParameters(body: AnyMethod): boolean {
   if (withoutParameters.has(body)) return true;
   if (body.length > 0) return false;
   const source = Function.prototype.toString.call(body);
-  return /^(?:async\s+)?[\w$]+\s*\(\s*\)/.test(source) && !/\barguments\b/.test(source);
+  // A proxied or bound method shows nothing of what it takes.
+  return /^(?:async\s+)?[\w$]+\s*\(\s*\)/.test(source) && !/\barguments\b|\[native code\]/.test(source);
 }
 
 function takeAppearance(wrapper: AnyMethod, body: AnyMethod): void {

@@ -60,14 +60,14 @@ describe.each(stores)('promise 1 on $store: 8 processes × 100 readers on a cold
   beforeAll(() => fleet.boot({ origin: origin.url, policy, redis: redis() }));
 
   it('make one load, however long it takes, and all 800 get its value', async () => {
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < 4; round++) {
       const id = `held.${label}.${round}`;
       expectOneLoad(id, await heldCrowd(id));
     }
   });
 
   it('make one load, however the crowd and the load come together', async () => {
-    for (let round = 0; round < 9; round++) {
+    for (let round = 0; round < 6; round++) {
       origin.latencyMs = [0, 3, 25][round % 3]!;
       const id = `free.${label}.${round}`;
       expectOneLoad(id, await freeCrowd(id));

@@ -101,6 +101,18 @@ describe('foreign and corrupt bytes', () => {
     return { epoch: bytes.readUInt32BE(42), schema: bytes.readUInt32BE(46) };
   }
 
+  promise(1, 'what somebody put under a lease or a generation does not keep a key uncached', REDIS, async (fleet) => {
+    const a = await fleet.start();
+    await a.guard.getOrLoad(BALANCE, async () => 'old');
+    for (const name of await fleet.raw.keys(`${fleet.namespace}:*`)) {
+      await fleet.raw.del(name);
+      await fleet.raw.rpush(name, 'somebody else was here');
+    }
+    const own = counted(() => 'new');
+    expect([await a.guard.getOrLoad(BALANCE, own), await a.guard.getOrLoad(BALANCE, own)]).toEqual(['new', 'new']);
+    expect(own.calls).toBe(1);
+  });
+
   for (const [what, put] of Object.entries(found)) {
     promise(1, `${what} under a key is a miss, is told, and is replaced by one load`, REDIS, async (fleet) => {
       const [a, b] = await fleet.pair();

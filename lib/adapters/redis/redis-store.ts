@@ -205,8 +205,9 @@ export class RedisStore implements Store {
     const listening = listen(this.topology, this.keyspace, this.options.ids.process, (signal) => {
       for (const listener of this.listeners) listener(signal);
     });
-    await this.topology.connect();
-    await Promise.all([listening, ...this.topology.masters().map((link) => link.identify())]);
+    // Both at once: whichever fails first, the other has somebody who hears of it.
+    await Promise.all([listening, this.topology.connect()]);
+    await Promise.all(this.topology.masters().map((link) => link.identify()));
   }
 
   /** All at once where one server has all; a cluster keeps each generation in a slot of its own. */

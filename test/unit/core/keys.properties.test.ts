@@ -178,13 +178,16 @@ describe('every key', () => {
 
   it('is another one for another domain, name, partition or key', () => {
     const part = fc.option(fc.oneof(tinyText, anyText), { nil: undefined });
-    const parts = fc.record({
-      domain: fc.constantFrom('a', 'b', 'ab', 's'),
-      // A method's name is never empty; `''` stands for the domain's own space, as leaving it out does.
-      name: part.map((name) => name || undefined),
-      partition: part,
-      key: fc.oneof(tinyText, tiny).filter((key) => key !== '' && key !== null && key !== undefined && key === key),
-    });
+    const parts = fc.record(
+      {
+        domain: fc.constantFrom('a', 'b', 'ab', 's'),
+        // A method's name is never empty; `''` stands for the domain's own space, as leaving it out does.
+        name: part.map((name) => name || undefined),
+        partition: part,
+        key: fc.oneof(tinyText, tiny).filter((key) => key !== '' && key !== null && key !== undefined && key === key),
+      },
+      { noNullPrototype: true },
+    );
     fc.assert(
       fc.property(parts, parts, (a, b) => {
         expect(keyOf(a) === keyOf(b)).toBe(isDeepStrictEqual(a, b));

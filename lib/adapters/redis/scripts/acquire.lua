@@ -7,6 +7,10 @@ local now = now_us()
 if now > tonumber(ARGV[7]) * 1000 then return {'late', int(now)} end
 local token, lease_us = ARGV[1], tonumber(ARGV[4]) * 1000
 
+-- What somebody else put under the lease's name must not keep the key uncached for ever.
+local kind = redis.call('TYPE', KEYS[2]).ok
+if kind ~= 'hash' and kind ~= 'none' then redis.call('DEL', KEYS[2]) end
+
 local mine = redis.call('HGET', KEYS[2], 'a:' .. token)
 if mine and tonumber(mine) > now then return {'granted', int(now)} end
 
@@ -29,8 +33,8 @@ if holder and expiry <= now then consume(KEYS[2], holder) end
 if redis.call('HLEN', KEYS[2]) > 64 then
   local all = redis.call('HGETALL', KEYS[2])
   for i = 1, #all, 2 do
-    local kind, rest = string.sub(all[i], 1, 2), all[i + 1]
-    if (kind == 'a:' and tonumber(rest) <= now) or kind == 'r:' then redis.call('HDEL', KEYS[2], all[i]) end
+    local prefix, rest = string.sub(all[i], 1, 2), all[i + 1]
+    if (prefix == 'a:' and tonumber(rest) <= now) or prefix == 'r:' then redis.call('HDEL', KEYS[2], all[i]) end
   end
 end
 

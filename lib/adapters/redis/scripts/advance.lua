@@ -2,9 +2,9 @@
 -- KEYS  1 generation
 -- ARGV  1 expire | remove | purge  2 life, ms  3 epoch  4 broadcast channel  5 name
 -- Gives the new value
-local record = redis.call('GET', KEYS[1])
+local record = redis.pcall('GET', KEYS[1])
 local previous, removed
-if record then previous, removed = string.match(record, '^(%d+),(%d+),') end
+if type(record) == 'string' then previous, removed = string.match(record, '^(%d+),(%d+),') end
 local value = int(math.max(now_us(), tonumber(previous or 0) + 1))
 if ARGV[1] ~= 'expire' then removed = value end
 local life = math.max(tonumber(ARGV[2]), redis.call('PTTL', KEYS[1]))

@@ -4,9 +4,9 @@
 -- Gives the records '<value>,<removed>,<epoch>' in the order of KEYS
 local records = {}
 for i, key in ipairs(KEYS) do
-  local record = redis.call('GET', key)
+  local record = redis.pcall('GET', key)
   local value, removed, epoch
-  if record then value, removed, epoch = string.match(record, '^(%d+),(%d+),(%d+)$') end
+  if type(record) == 'string' then value, removed, epoch = string.match(record, '^(%d+),(%d+),(%d+)$') end
   if epoch == ARGV[2] then
     if redis.call('PTTL', key) < tonumber(ARGV[1]) then redis.call('PEXPIRE', key, ARGV[1]) end
   else
