@@ -101,11 +101,11 @@ export interface LoadContext<T = unknown> {
   readonly previous:
     { readonly value: T; readonly version: bigint | undefined; readonly etag: string | undefined } | undefined;
   /** This result goes to its caller only. */
-  doNotCache(): void;
+  readonly doNotCache: () => void;
   /** For this result, within the policy: never longer than what the policy allows. */
-  setTtl(ttl: { readonly softTtl?: Duration; readonly hardTtl?: Duration }): void;
+  readonly setTtl: (ttl: { readonly softTtl?: Duration; readonly hardTtl?: Duration }) => void;
   /** A bigint is an order (an older one never replaces a newer one), a text is an etag (equality only). */
-  setVersion(version: bigint | string): void;
+  readonly setVersion: (version: bigint | string) => void;
   /** `return context.notModified()`: the previous value is current, its TTL starts anew. Throws `CG_NOTHING_TO_KEEP` without one. */
-  notModified(): T;
+  readonly notModified: () => T;
 }
