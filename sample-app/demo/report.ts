@@ -54,6 +54,6 @@ A wrong read began after a write was confirmed, its invalidation included, and g
 reload and are told so: "marked stale". "Burst of writes" allows none (\`critical\`), and its writes come faster than
 loads: nobody is given what a write has overtaken, and nobody waits for more than two loads, which costs some more
 loads. In the cohort and after FLUSHALL, each key is loaded once per expiry or flush. Redis commands are what the
-clients of the application processes sent while the crowd read: a script or an MGET is one, the guard's heartbeats are
+clients of the application processes sent while the crowd read: a script or an MGET is one, lease renewals are
 included, what a script does inside the server is not.`;
 }
