@@ -14,24 +14,18 @@ const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
-/** The classes, as code. Stale windows are counted from the soft TTL: `reference` is served stale up to an age of 1 h / 24 h. */
+/** Served stale until these ages, counted from the loader's call. */
+function staleUntil(softTtlMs: number, revalidatingAgeMs: number, errorAgeMs: number) {
+  const whileRevalidateMs = revalidatingAgeMs - softTtlMs;
+  const ifErrorMs = errorAgeMs - softTtlMs;
+  const stalePolicy = { whileRevalidate: whileRevalidateMs, ifError: ifErrorMs };
+  return { softTtlMs, whileRevalidateMs, ifErrorMs, stalePolicy, mayBeStale: true };
+}
+
+/** The classes, as code. */
 export const FRESHNESS_PRESETS: Readonly<Record<FreshnessClass, FreshnessPreset>> = {
-  reference: {
-    softTtlMs: 10 * MINUTE,
-    whileRevalidateMs: 50 * MINUTE,
-    ifErrorMs: 24 * HOUR - 10 * MINUTE,
-    stalePolicy: { whileRevalidate: 50 * MINUTE, ifError: 24 * HOUR - 10 * MINUTE },
-    negativeTtlMs: MINUTE,
-    mayBeStale: true,
-  },
-  experience: {
-    softTtlMs: 30 * SECOND,
-    whileRevalidateMs: 90 * SECOND,
-    ifErrorMs: 10 * MINUTE - 30 * SECOND,
-    stalePolicy: { whileRevalidate: 90 * SECOND, ifError: 10 * MINUTE - 30 * SECOND },
-    negativeTtlMs: 10 * SECOND,
-    mayBeStale: true,
-  },
+  reference: { ...staleUntil(10 * MINUTE, HOUR, 24 * HOUR), negativeTtlMs: MINUTE },
+  experience: { ...staleUntil(30 * SECOND, 2 * MINUTE, 10 * MINUTE), negativeTtlMs: 10 * SECOND },
   operational: {
     softTtlMs: undefined,
     whileRevalidateMs: 0,

@@ -139,8 +139,8 @@ export const protocolMutations = [
   breaking(3)(
     'a flight whose commit is under way may be joined',
     'engine/flight.ts',
-    "this.phase = 'sealed';\n      this.close(this);",
-    "this.phase = 'sealed';",
+    'const seal = () => this.close(this);',
+    'const seal = () => {};',
     [LATER, "the bytes of a commit's reply that are still on the network [redis]"],
   ),
   breaking(3)(
