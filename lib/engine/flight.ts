@@ -13,6 +13,8 @@ import { runLoad } from './loader.js';
 import type { Snapshot } from './lookup.js';
 import type { Interruption, Outcome, Waiter } from './waiter.js';
 
+type Phase = 'claiming' | 'waiting' | 'loading' | 'sealed' | 'done';
+
 /**
  * One way of one process to a key's value: claim the lease or wait for who holds it, load, seal, commit. Waiters may join until it
  * is sealed. Who is given what follows one rule: a waiter may be given a value if its load began after he came, or if its commit
@@ -25,6 +27,7 @@ export class Flight {
   private nested = false;
   /** Flights that loads inside this one wait for. */
   readonly blockedOn = new Set<Flight>();
+  private phase: Phase = 'claiming';
   private insist: boolean;
   private readonly abort = new AbortController();
   private place: Place | undefined;
@@ -78,6 +81,7 @@ export class Flight {
     } catch (error) {
       this.landAll(() => ({ kind: 'failed', error }));
     } finally {
+      this.phase = 'done';
       this.close(this);
       this.landAll(() => ({ kind: 'again', insist: false }));
     }
@@ -87,8 +91,11 @@ export class Flight {
   onSignal(signal: Signal): void {
     if (signal.kind === 'replaced') return;
     const atMs = signal.kind === 'advanced' ? signal.value / 1000 : signal.atMs;
-    if (!this.attempt) this.holder.hear(signal, atMs);
-    else if (signal.kind !== 'released' && atMs > this.attempt.grantedMs) this.doom();
+    if (this.phase === 'claiming' || this.phase === 'waiting') {
+      this.holder.hear(signal, atMs);
+    } else if (signal.kind !== 'released' && this.attempt && atMs > this.attempt.grantedMs) {
+      this.doom();
+    }
   }
 
   /** Gives everybody up, at shutdown. */
@@ -134,7 +141,9 @@ export class Flight {
           return this.landAll(() => ({ kind: 'backing-off' }));
         case 'held': {
           hub.emit({ type: 'lease', domain: call.policy.domain, key: call.key, outcome: 'refused' });
+          this.phase = 'waiting';
           const why = await this.holder.until(reply);
+          this.phase = 'claiming';
           if (why === 'message') return this.lookAgain();
           if (why === 'abandoned' || (this.waiters.size === 0 && why === 'timer')) return;
         }
@@ -183,6 +192,7 @@ export class Flight {
       return landing.giveUp();
     }
     const { call } = this.plan;
+    this.phase = 'loading';
     this.calledAt = this.parts.sequence.next();
     landing.called();
     if (this.plan.forced) this.close(this);
@@ -198,7 +208,10 @@ export class Flight {
     );
     // A loader that does not listen to its signal still works at the source: its slot stays taken.
     void running.settled.then(free);
-    const seal = () => this.close(this);
+    const seal = () => {
+      this.phase = 'sealed';
+      this.close(this);
+    };
     const verdict = await landing.conclude(await running.result, directives, frame.inheritance, seal);
     this.landAll((waiter) => verdict(waiter, waiter.arrived < this.calledAt, waiter === this.starter));
   }

@@ -139,8 +139,8 @@ export const protocolMutations = [
   breaking(3)(
     'a flight whose commit is under way may be joined',
     'engine/flight.ts',
-    'const seal = () => this.close(this);',
-    'const seal = () => {};',
+    "this.phase = 'sealed';\n      this.close(this);",
+    "this.phase = 'sealed';",
     [LATER, "the bytes of a commit's reply that are still on the network [redis]"],
   ),
   breaking(3)(
