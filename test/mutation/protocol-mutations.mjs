@@ -141,7 +141,7 @@ export const protocolMutations = [
     'engine/flight.ts',
     "this.phase = 'sealed';\n      this.close(this);",
     "this.phase = 'sealed';",
-    [LATER, "the bytes of a commit's reply that are still on the network [redis]"],
+    [LATER, 'a commit that was under way (key) [memory]'],
   ),
   breaking(3)(
     'a wake-up read that was sent already may be joined',

@@ -94,6 +94,7 @@ describe('read after invalidate: nobody who comes later joins', () => {
 
     promise(3, `a commit that was under way (${scope})`, ALL, async (fleet) => {
       const [a, b] = await fleet.pair();
+      a.store.deaf = true;
       const held = a.store.delayReply('commit');
       const early = a.guard.getOrLoad(BALANCE, async () => 'old');
       await held.struck;
