@@ -10,8 +10,8 @@ const FLEET_SETUP = path('./test/support/global-fleet.ts');
  * One vitest project per kind of test.
  *
  * `unit`, `contract`, `redis`, `promises` and `e2e` share module instances between their files (no isolation): a Nest test
- * file then costs milliseconds instead of most of a second. `fleet` and `compat` spawn processes, so they come afterwards,
- * one file at a time.
+ * file then costs milliseconds instead of most of a second. `fleet`, `compat` and `campaign` spawn processes, so they come
+ * afterwards, one file at a time.
  */
 export default defineConfig({
   resolve: {
@@ -32,6 +32,10 @@ export default defineConfig({
       {
         extends: true,
         test: { name: 'unit', include: ['test/unit/**/*.test.ts'], isolate: false, sequence: { groupOrder: 0 } },
+      },
+      {
+        extends: true,
+        test: { name: 'history', include: ['test/history/**/*.test.ts'], sequence: { groupOrder: 0 } },
       },
       {
         extends: true,
@@ -82,6 +86,15 @@ export default defineConfig({
           testTimeout: 60_000,
           fileParallelism: false,
           sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'campaign',
+          include: ['test/campaign/**/*.test.ts'],
+          fileParallelism: false,
+          sequence: { groupOrder: 4 },
         },
       },
       {

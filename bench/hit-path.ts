@@ -52,7 +52,7 @@ function median(values: readonly number[]): number {
 
 async function measure(list: readonly Contender[]): Promise<string[][]> {
   const lines: string[][] = [];
-  for (const store of ['Redis', 'memory'] as const) {
+  for (const store of ['Redis', 'L1', 'memory'] as const) {
     const contenders = list.filter((contender) => contender.store === store);
     for (const readers of CONCURRENCIES) {
       for (const contender of contenders) await round(contender, readers, WARM_UP_MS);
@@ -70,8 +70,35 @@ async function measure(list: readonly Contender[]): Promise<string[][]> {
   return lines;
 }
 
-function print(lines: readonly string[][]): void {
-  const all = [['store', 'readers', 'read by', 'reads/s', 'p99 ms', 'CPU µs/read'], ...lines];
+const HITS = 5_000;
+
+/** One reader, one hit after the other: what one costs in time, and in memory until the next collection. */
+async function perHit({ read }: Contender): Promise<{ ns: number; bytes: number }> {
+  const costs: { ns: number; bytes: number }[] = [];
+  for (let i = 0; i < ROUNDS + 2; i++) {
+    globalThis.gc?.();
+    const before = process.memoryUsage().heapUsed;
+    const began = process.hrtime.bigint();
+    for (let hit = 0; hit < HITS; hit++) await read(KEYS[hit % KEYS.length]!);
+    const ns = Number(process.hrtime.bigint() - began) / HITS;
+    costs.push({ ns, bytes: (process.memoryUsage().heapUsed - before) / HITS });
+  }
+  const warm = costs.slice(2);
+  return { ns: median(warm.map(({ ns }) => ns)), bytes: median(warm.map(({ bytes }) => bytes)) };
+}
+
+async function measureHits(list: readonly Contender[]): Promise<string[][]> {
+  const lines: string[][] = [];
+  for (const contender of list) {
+    const { ns, bytes } = await perHit(contender);
+    const allocated = globalThis.gc ? Math.round(bytes).toLocaleString('en-US') : '?';
+    lines.push([contender.store, '1', contender.name, Math.round(ns).toLocaleString('en-US'), allocated]);
+  }
+  return lines;
+}
+
+function print(head: readonly string[], lines: readonly string[][]): void {
+  const all = [head, ...lines];
   const widths = all[0]!.map((_, i) => Math.max(...all.map((line) => line[i]!.length)));
   const text = (line: readonly string[]): string =>
     line.map((cell, i) => (i === 0 || i === 2 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ');
@@ -88,7 +115,9 @@ try {
   const contenders = await openContenders(redis.url);
   try {
     console.log(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model.trim()}; ${ROUNDS} rounds, medians\n`);
-    print(await measure(contenders.list));
+    print(['store', 'readers', 'read by', 'reads/s', 'p99 ms', 'CPU µs/read'], await measure(contenders.list));
+    console.log('\nOne hit after the other\n');
+    print(['store', 'readers', 'read by', 'ns/hit', 'bytes/hit'], await measureHits(contenders.list));
   } finally {
     await contenders.close();
   }

@@ -1,6 +1,6 @@
 export { CacheGuardModule } from './nest/cache-guard.module.js';
 export type { CacheGuardModuleAsyncOptions, CacheGuardOptionsFactory } from './nest/cache-guard.module-definition.js';
-export type { AfterCommit, CacheGuardModuleOptions } from './nest/options.js';
+export type { AfterCommit, CacheGuardModuleOptions, UnsupportedRedis } from './nest/options.js';
 
 export { Cached, type CachedOptions } from './nest/cached.decorator.js';
 export { Invalidates, type InvalidatesOptions } from './nest/invalidates.decorator.js';
@@ -28,6 +28,7 @@ export type {
   DomainPolicyConfig,
   FreshnessClass,
   FreshnessOverrides,
+  L1Config,
   LoadOutcome,
   Policy,
   StalePolicy,
@@ -49,6 +50,8 @@ export type { MissCause } from './core/decide.js';
 export type { UncacheableReason } from './core/composition.js';
 export type {
   AcceptedEvent,
+  AdviceCode,
+  AdviceEvent,
   CacheGuardEvent,
   CacheGuardListener,
   CoalescedEvent,
@@ -61,9 +64,12 @@ export type {
   InvalidationScope,
   LeaseEvent,
   LoadEvent,
+  LoaderBreakerEvent,
   MissEvent,
   OverloadEvent,
   StoreErrorEvent,
+  StoreStateEvent,
+  TrustEvent,
   UncacheableEvent,
   UnencodableEvent,
   UnpartitionedEvent,
@@ -75,6 +81,8 @@ export type { Clock } from './core/clock.js';
 export type {
   AcquireReply,
   AcquireRequest,
+  BeatReply,
+  BeatRequest,
   CommitReply,
   CommitRequest,
   ReadReply,
@@ -84,4 +92,4 @@ export type {
 } from './core/store.js';
 
 export { CacheGuardMetrics } from './telemetry/metrics.js';
-export { amplification, total, type DomainCounters } from './telemetry/counters.js';
+export { amplification, total, type DomainCounters, type StoreCounters } from './telemetry/counters.js';

@@ -12,22 +12,34 @@ export type MissCause =
   | 'future'
   | 'generation-lost'
   | 'epoch'
+  | 'settling'
   | 'no-store'
   | 'store-unavailable';
 
 /** What a read found: an entry, bytes that give none to this reader, or nothing. */
 export type Found = EntryView | 'corrupt' | 'schema' | undefined;
 
+/** Why what was found cannot be fresh, whatever its times say. */
+export type Doubt =
+  /** Written to another server process than the one that answers now, which may have lost invalidations. */
+  | 'epoch'
+  /** From before an outage: invalidations that other processes kept meanwhile may still be on their way. */
+  | 'settling'
+  /** From this process's memory: the store is away, or its signals have not arrived for a while. */
+  | 'store-unavailable';
+
 /** An entry and what the store says about the world around it. */
 export interface EntryView {
   readonly entry: Entry;
   readonly drift: Drift;
-  /** Written to the server process that answers now; another one may have lost invalidations. */
-  readonly sameEpoch: boolean;
+  readonly doubt: Doubt | undefined;
 }
 
 export type Decision =
-  /** Serve it; with `refresh`, one load runs behind. `staleMs`: how long past its soft expiry. */
+  /**
+   * Serve it; with `refresh`, one load runs behind. `staleMs`: how long past its soft expiry. Without, it is stale only because of
+   * a doubt that time or the store's return will settle.
+   */
   | {
       readonly kind: 'serve';
       readonly stale: false;
@@ -38,7 +50,7 @@ export type Decision =
   | {
       readonly kind: 'serve';
       readonly stale: true;
-      readonly refresh: true;
+      readonly refresh: boolean;
       readonly ageMs: number;
       readonly staleMs: number;
     }
@@ -61,7 +73,7 @@ export function decide(found: Found, policy: Policy, nowMs: number): Decision {
   if (entry.flags & FLAG.removed || drift.kind === 'removed') return load('invalidated');
   if (entry.beganMs > nowMs) return load('future');
   const invalidated = drift.kind === 'expired' || (entry.flags & FLAG.marked) !== 0;
-  const lost = !found.sameEpoch ? 'epoch' : drift.kind === 'unknown' ? 'generation-lost' : undefined;
+  const lost = found.doubt ?? (drift.kind === 'unknown' ? 'generation-lost' : undefined);
   if (entry.flags & FLAG.hitForMiss) {
     return lost || invalidated || nowMs >= entry.hardMs ? load('absent') : { kind: 'pass' };
   }
@@ -78,11 +90,13 @@ export function decide(found: Found, policy: Policy, nowMs: number): Decision {
   if (policy.keep === 'validated') return { kind: 'validate', ageMs };
 
   // However the clocks stand, what was invalidated or may have been is not fresh any more.
-  const softMs = Math.min(softExpiry(found, policy), lost || invalidated ? nowMs : Infinity);
+  const naturalMs = softExpiry(found, policy);
+  const softMs = Math.min(naturalMs, lost || invalidated ? nowMs : Infinity);
   if (nowMs < softMs) return { kind: 'serve', stale: false, refresh: false, ageMs, staleMs: 0 };
   const staleMs = nowMs - softMs;
   if (staleMs < Math.min(entry.whileRevalidateMs, policy.whileRevalidateMs)) {
-    return { kind: 'serve', stale: true, refresh: true, ageMs, staleMs };
+    const passing = !invalidated && (lost === 'settling' || lost === 'store-unavailable');
+    return { kind: 'serve', stale: true, refresh: !passing || nowMs >= naturalMs, ageMs, staleMs };
   }
   const cause = lost ?? (invalidated ? 'invalidated' : 'expired');
   const fallbackUntilMs = Math.min(softMs + Math.min(entry.ifErrorMs, policy.ifErrorMs), hardMs);

@@ -14,9 +14,11 @@ export type CacheGuardErrorCode =
   | 'CG_WAIT_TIMEOUT'
   | 'CG_LOAD_TIMEOUT'
   | 'CG_OVERLOADED'
+  | 'CG_SOURCE_BROKEN'
   | 'CG_STORE_UNAVAILABLE'
   | 'CG_CLOSED'
-  | 'CG_MISSING_PEER';
+  | 'CG_MISSING_PEER'
+  | 'CG_UNSUPPORTED_REDIS';
 
 export interface CacheGuardErrorFields {
   readonly domain?: string;

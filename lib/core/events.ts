@@ -30,10 +30,12 @@ interface OfKey<T extends string> extends Of<T> {
   readonly key: EntryKey;
 }
 
-/** A reader was answered from the store. */
+/** A reader was answered from what is kept. */
 export interface HitEvent extends OfKey<'hit'> {
   readonly state: 'fresh' | 'stale' | 'stale-on-error';
   readonly negative: boolean;
+  /** `l1`: from the memory of this process. */
+  readonly tier: 'l1' | 'l2';
   readonly ageMs: number;
   /** How long past the soft expiry; 0 when fresh. */
   readonly staleMs: number;
@@ -92,7 +94,11 @@ export interface CorruptEvent extends OfKey<'corrupt'> {
 export interface InvalidationEvent extends Of<'invalidation'> {
   readonly scope: InvalidationScope;
   readonly mode: InvalidationMode;
-  readonly outcome: 'applied' | 'failed';
+  /**
+   * `pending`: the store was away, it is kept and carried out first on its return; `carried-out`: that has happened; `coarsened`: so
+   * many were kept that all of the domain was put in their place; `failed`: it was still kept when the guard was closed.
+   */
+  readonly outcome: 'applied' | 'pending' | 'carried-out' | 'coarsened' | 'failed';
   readonly count: number;
 }
 
@@ -111,6 +117,42 @@ export interface StoreErrorEvent extends Of<'store-error'> {
   readonly error: unknown;
 }
 
+/** The store went away, answers again, or can be trusted in full again. */
+export interface StoreStateEvent {
+  readonly type: 'store-state';
+  readonly domain?: undefined;
+  /**
+   * `settling`: it answers, and what was cached before it went away is not taken for fresh until every process that is alive has
+   * carried out the invalidations that it kept.
+   */
+  readonly state: 'away' | 'settling' | 'up';
+  /** How long it was away; milliseconds. */
+  readonly awayMs: number;
+}
+
+/** The memory tier may serve as fresh, or no longer: the way that invalidations take is proven alive, or is not. */
+export interface TrustEvent {
+  readonly type: 'l1-trust';
+  readonly domain?: undefined;
+  readonly trusted: boolean;
+}
+
+export type AdviceCode =
+  'unsupported-version' | 'evicting-policy' | 'no-memory-limit' | 'little-headroom' | 'plaintext' | 'evicting';
+
+/** The store's version, settings or load need somebody's attention. */
+export interface AdviceEvent {
+  readonly type: 'advice';
+  readonly domain?: undefined;
+  readonly code: AdviceCode;
+  readonly text: string;
+}
+
+/** The breaker on a domain's loader opened or closed. */
+export interface LoaderBreakerEvent extends Of<'loader-breaker'> {
+  readonly state: 'open' | 'closed';
+}
+
 export type CacheGuardEvent =
   | HitEvent
   | MissEvent
@@ -126,6 +168,10 @@ export type CacheGuardEvent =
   | WaitTimeoutEvent
   | OverloadEvent
   | UnpartitionedEvent
-  | StoreErrorEvent;
+  | StoreErrorEvent
+  | StoreStateEvent
+  | TrustEvent
+  | AdviceEvent
+  | LoaderBreakerEvent;
 
 export type CacheGuardListener = (event: CacheGuardEvent) => void;

@@ -46,9 +46,15 @@ export class FieldChecker {
     return ms;
   }
 
-  integer(field: string, value: unknown, fallback: number, least: number): number {
+  integer(
+    field: string,
+    value: unknown,
+    fallback: number,
+    least: number,
+    most: number = Number.MAX_SAFE_INTEGER,
+  ): number {
     if (value !== undefined && !Number.isInteger(value)) this.fail(field, value, 'give a whole number');
-    return this.number(field, value, fallback, least, Number.MAX_SAFE_INTEGER);
+    return this.number(field, value, fallback, least, most);
   }
 
   number(field: string, value: unknown, fallback: number, least: number, most: number): number {

@@ -83,6 +83,11 @@ export function entryKey({ domain, name, partition, segment: last }: EntryKeyPar
   return `${domain}:${name ? segment(name, READABLE_NAME) : ''}:${partition === undefined ? '' : segment(partition)}:${last}`;
 }
 
+/** The domain of a key: its first part, which has no colon. */
+export function domainOf(key: EntryKey): string {
+  return key.slice(0, key.indexOf(':'));
+}
+
 export function domainGeneration(domain: string): GenerationName {
   return `d:${domain}`;
 }

@@ -28,6 +28,16 @@ export interface StaleWindows {
  */
 export type StalePolicy = 'never' | 'if-error' | 'while-revalidate' | 'validate' | 'no-store' | StaleWindows;
 
+/** The tier in this process's memory, before the store. */
+export interface L1Config {
+  /** Default 1000, at most a million. Beyond it the least recently used goes. */
+  readonly maxEntries?: number;
+  /** Of payloads, with what belongs to them. Default 16 MiB. */
+  readonly maxBytes?: number;
+  /** After this the store is asked again, whatever is left of the soft TTL. Default: no bound; in an `operational` domain `'1s'`. */
+  readonly maxAge?: Duration;
+}
+
 /** How a load ended, for `isAbsent`. */
 export type LoadOutcome = { readonly value: unknown } | { readonly error: unknown };
 
@@ -68,6 +78,16 @@ export interface DomainPolicyConfig extends FreshnessOverrides {
   readonly lease?: { readonly keys?: 'all' | 'none'; readonly duration?: Duration };
   /** Concurrent loads per process and how many may queue for a place. Default 16 and 1000. */
   readonly bulkhead?: { readonly concurrency?: number; readonly queue?: number };
+  /** Cap on loads per second of the whole fleet; the processes that are alive share it. Default: none. */
+  readonly maxLoadsPerSecond?: number;
+  /**
+   * After so many failures of the loader in a row, over all keys, it is left alone for the pause, and then tried with one load at a
+   * time; the pause doubles up to 30 s. Meanwhile a permitted old value is served, else `CG_SOURCE_BROKEN` thrown. Default: none;
+   * `pause` `'1s'`.
+   */
+  readonly breaker?: { readonly failures: number; readonly pause?: Duration };
+  /** `false`: every read asks the store. Default: on where stale serving is allowed; elsewhere it cannot be had. */
+  readonly l1?: false | L1Config;
   /** Bound on distinct keys with a load in flight, per process. Default 10,000. */
   readonly maxKeysInFlight?: number;
   /** How long readers load for themselves after a result turned out to be uncacheable. Default `'5s'`. */
@@ -118,6 +138,10 @@ export interface Policy {
   readonly leaseMs: number;
   readonly concurrency: number;
   readonly queue: number;
+  /** Infinity: none. */
+  readonly maxLoadsPerSecond: number;
+  readonly breaker: { readonly failures: number; readonly pauseMs: number } | undefined;
+  readonly l1: { readonly maxEntries: number; readonly maxBytes: number; readonly maxAgeMs: number } | undefined;
   readonly maxKeysInFlight: number;
   readonly hitForMissMs: number;
   readonly codec: 'json' | 'binary' | Codec;

@@ -5,13 +5,16 @@ import { FRESHNESS_PRESETS, type FreshnessPreset } from './freshness.js';
 import type { DomainPolicyConfig, FreshnessOverrides, LoadOutcome, Policy, StalePolicy } from './policy.js';
 
 const DOMAIN_NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
+/** Room for the index is taken at once. */
+const MOST_L1_ENTRIES = 1_000_000;
 const NAMED_POLICIES = ['never', 'if-error', 'while-revalidate', 'validate', 'no-store'] as const;
 
 // prettier-ignore
 const KNOWN_FIELDS: ReadonlySet<string> = new Set([
   'freshness', 'softTtl', 'hardTtl', 'stalePolicy', 'jitter', 'negativeTtl', 'isAbsent', 'isFailure', 'waitBudget',
   'loadTimeout', 'softTimeout', 'backoff', 'lease', 'bulkhead', 'maxKeysInFlight', 'hitForMiss', 'codec',
-  'compressAbove', 'schemaVersion', 'versionWindow', 'probe', 'partition', 'owner', 'because',
+  'compressAbove', 'schemaVersion', 'versionWindow', 'probe', 'partition', 'owner', 'because', 'maxLoadsPerSecond',
+  'breaker', 'l1',
 ] satisfies (keyof DomainPolicyConfig)[]);
 
 /**
@@ -48,6 +51,10 @@ export function resolvePolicy(
   if (softTimeoutMs > loadTimeoutMs) {
     check.fail('softTimeout', merged.softTimeout, `make it at most loadTimeout (${formatDuration(loadTimeoutMs)})`);
   }
+  const breaker = check.record('breaker', merged.breaker, ['failures', 'pause']);
+  const staleAllowed = ttl.whileRevalidateMs > 0 || ttl.ifErrorMs > 0;
+  // A method that narrows its domain to what must not be kept in memory does without; only a domain is told off for asking.
+  const l1 = staleAllowed || overrides.stalePolicy === undefined ? check.l1(merged, staleAllowed) : undefined;
   const isAbsent = check.fn('isAbsent', merged.isAbsent) ?? isNullish;
   const backoffBaseMs = check.duration('backoff.base', backoff?.base, 1_000, 1);
 
@@ -56,7 +63,7 @@ export function resolvePolicy(
     freshness: config.freshness,
     keep,
     ...ttl,
-    staleAllowed: ttl.whileRevalidateMs > 0 || ttl.ifErrorMs > 0,
+    staleAllowed,
     jitter: check.number('jitter', merged.jitter, 0.1, 0, 0.5),
     negativeTtlMs: keep === 'nothing' ? undefined : check.negativeTtl(merged, preset, ttl.softTtlMs),
     isAbsent,
@@ -70,6 +77,12 @@ export function resolvePolicy(
     leaseMs,
     concurrency: check.integer('bulkhead.concurrency', bulkhead?.concurrency, 16, 1),
     queue: check.integer('bulkhead.queue', bulkhead?.queue, 1_000, 0),
+    maxLoadsPerSecond: check.rate('maxLoadsPerSecond', merged.maxLoadsPerSecond),
+    breaker: breaker && {
+      failures: check.integer('breaker.failures', breaker.failures ?? null, 1, 1),
+      pauseMs: check.duration('breaker.pause', breaker.pause, 1_000, 1),
+    },
+    l1,
     maxKeysInFlight: check.integer('maxKeysInFlight', merged.maxKeysInFlight, 10_000, 1),
     hitForMissMs: check.duration('hitForMiss', merged.hitForMiss, 5_000, 1),
     codec: check.codec(merged.codec),
@@ -210,6 +223,33 @@ class PolicyChecker extends FieldChecker {
       this.fail('negativeTtl', negativeTtl, `make it at most softTtl (${formatDuration(softTtlMs)})`);
     }
     return ms;
+  }
+
+  l1({ l1, freshness }: DomainPolicyConfig, staleAllowed: boolean): Policy['l1'] {
+    if (l1 === false) return undefined;
+    if (!staleAllowed) {
+      if (l1 === undefined) return undefined;
+      this.fail(
+        'l1',
+        l1,
+        freshness === 'critical'
+          ? "a 'critical' domain is never kept in process memory: leave it out, or choose another freshness class"
+          : 'what may not be served stale is not kept in process memory: leave it out, or allow stale serving',
+      );
+    }
+    const given = this.record('l1', l1, ['maxEntries', 'maxBytes', 'maxAge']);
+    const maxAgeMs = freshness === 'operational' ? 1_000 : Infinity;
+    return {
+      maxEntries: this.integer('l1.maxEntries', given?.maxEntries, 1_000, 1, MOST_L1_ENTRIES),
+      maxBytes: this.integer('l1.maxBytes', given?.maxBytes, 16 * 1024 * 1024, 1_024),
+      maxAgeMs: this.duration('l1.maxAge', given?.maxAge, maxAgeMs, 1),
+    };
+  }
+
+  rate(field: string, value: unknown): number {
+    if (value === undefined) return Infinity;
+    if (typeof value === 'number' && value > 0 && value < Infinity) return value;
+    return this.fail(field, value, 'give a number above 0, for the fleet, or leave it out');
   }
 
   schema(value: unknown): string {

@@ -1,4 +1,4 @@
-import type { InvalidationMode } from './events.js';
+import type { AdviceCode, InvalidationMode } from './events.js';
 import type { GenerationName, Generations } from './generations.js';
 import type { EntryKey } from './keys.js';
 
@@ -70,8 +70,33 @@ export interface ReleaseRequest {
   readonly backoff: { readonly baseMs: number; readonly maxMs: number } | undefined;
 }
 
+/** A proof of life, asked for in regular intervals. */
+export interface BeatRequest {
+  /** Grows by one with each; comes back in the signal `heard`. */
+  readonly beat: number;
+  /** No invalidation that this process was asked for is still to be carried out. */
+  readonly settled: boolean;
+  /** How long ago this process lost the store and found it again, milliseconds; `undefined` when it was not away. */
+  readonly outage: { readonly lostForMs: number; readonly backForMs: number } | undefined;
+}
+
+export interface BeatReply {
+  /** Processes that have beaten as settled in the last `LIVE_MS`; with this one, if it is settled, at least 1. */
+  readonly live: number;
+  /** Processes that had beaten in the last `KNOWN_MS` before the outage, and have not beaten as settled since it was over. */
+  readonly unsettled: number;
+}
+
+/** A process whose last beat is older than this is not counted as alive. */
+export const LIVE_MS = 3_000;
+
+/** For so long a process that is not heard may still have something pending. */
+export const KNOWN_MS = 30_000;
+
 /** What a store tells every process, or the one that waits. `atMs` is store time, with its microseconds as a fraction. */
-export type Signal =
+export type Signal = KeySignal | HealthSignal;
+
+export type KeySignal =
   /** A lease that this process waits for has ended. `loaded`: its load came to an end, well or not; else it was given up. */
   | { readonly kind: 'released'; readonly key: EntryKey; readonly atMs: number; readonly loaded: boolean }
   /** Every attempt on the key that was granted up to `atMs` is void. */
@@ -80,6 +105,16 @@ export type Signal =
   | { readonly kind: 'replaced'; readonly key: EntryKey }
   | { readonly kind: 'advanced'; readonly generation: GenerationName; readonly value: number };
 
+export type HealthSignal =
+  /** A beat of this process has come back over the way that signals take: whatever was signalled before it was sent has arrived. */
+  | { readonly kind: 'heard'; readonly beat: number }
+  /** Signals may have been lost: a connection was, or another server answers. */
+  | { readonly kind: 'gap' }
+  /** Commands do not reach a server; `over`: they did not, and a beat has just been answered. */
+  | { readonly kind: 'lost'; readonly over?: boolean }
+  /** The server's version, settings or load need somebody's attention. */
+  | { readonly kind: 'advice'; readonly code: AdviceCode; readonly text: string };
+
 /**
  * Where entries, leases and generations live. Each call is one atomic step for its key; each is bounded in time by the store
  * itself and rejects with `CacheGuardStoreError` when the store does not answer.
@@ -87,7 +122,12 @@ export type Signal =
  * A call is *sent* not before it was made; a reply never reflects a state older than the call.
  */
 export interface Store {
-  /** Starts it; resolves when it is usable, or after a bounded time when it is not yet. Never rejects. */
+  /** It lives outside of this process: its signals can be lost, it can be away, and a tier in memory before it pays. */
+  readonly remote: boolean;
+  /**
+   * Starts it; resolves when it is usable, or after a bounded time when it is not yet. Rejects only for what no waiting mends, with
+   * `CacheGuardConfigError`.
+   */
   open(): Promise<void>;
   /** Store time where `key` lives, rounded so that values look older. Throws `CacheGuardStoreError` while it is not known. */
   now(key: EntryKey): number;
@@ -103,6 +143,8 @@ export interface Store {
   advance(generation: GenerationName, mode: InvalidationMode, ttlMs: number): Promise<void>;
   /** Erases the bytes of a domain's entries for which `doomed` says so, in bounded batches; resolves to their number. */
   sweep(domain: string, doomed: (bytes: Buffer) => boolean): Promise<number>;
+  /** Proves that the store answers; on each way that signals can take, `heard` follows. Also tells which processes are alive. */
+  beat(request: BeatRequest): Promise<BeatReply>;
   onSignal(listener: (signal: Signal) => void): void;
   /** Ends every connection and timer; calls under way reject. */
   close(): Promise<void>;

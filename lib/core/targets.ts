@@ -39,16 +39,22 @@ export interface InvalidateTagsTarget {
   readonly mode?: InvalidationMode;
 }
 
-/** `applied`: every process sees it from now on. */
+/**
+ * `applied`: every process sees it from now on. `pending`: the store is away; this process goes by it from now on, and carries it out
+ * first when the store is back. What is pending dies with the process.
+ */
 export interface InvalidationResult {
-  readonly outcome: 'applied';
+  readonly outcome: 'applied' | 'pending';
 }
 
-/** `stored`: whether the value is the cached one; if not, why (an overlapping invalidation or write, a newer version, the value). */
+/**
+ * `stored`: whether the value is the cached one; if not, why (an overlapping invalidation or write, a newer version, the value, a store
+ * that is away: then an invalidation of the key is `pending`).
+ */
 export interface PutResult {
-  readonly outcome: 'applied';
+  readonly outcome: 'applied' | 'pending';
   readonly stored: boolean;
-  readonly reason?: 'overlapped' | 'older-version' | 'uncacheable';
+  readonly reason?: 'overlapped' | 'older-version' | 'uncacheable' | 'store-away';
 }
 
 /** What is known of a served value; for banners, traces and `explain`. */

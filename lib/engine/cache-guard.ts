@@ -1,14 +1,9 @@
-import { LRUCache } from 'lru-cache';
-import type { Clock } from '../core/clock.js';
-import type { CodecSet } from '../core/codec.js';
 import { decide } from '../core/decide.js';
 import { FLAG } from '../core/entry.js';
 import { CacheGuardError } from '../core/errors.js';
 import type { CacheGuardListener, InvalidationMode } from '../core/events.js';
-import type { Ids } from '../core/ids.js';
 import { domainGeneration, type KeyPart } from '../core/keys.js';
 import type { Policy } from '../core/policy.js';
-import type { Store } from '../core/store.js';
 import type {
   Explanation,
   InvalidateTagsTarget,
@@ -21,76 +16,35 @@ import type {
   ReadTarget,
   ServedValue,
 } from '../core/targets.js';
-import { plainThrown, type ThrownCodec } from '../core/thrown.js';
-import { Bulkheads } from './bulkhead.js';
+import type { GuardedCall } from './call.js';
 import { CallMaker, tagGenerations, type Loader } from './call-maker.js';
-import { Deadlines } from './deadlines.js';
 import type { Domains } from './domains.js';
-import { Sequence, type EngineParts } from './engine-parts.js';
-import { EntryMaker } from './entry-maker.js';
-import { EventHub } from './event-hub.js';
+import { type EngineParts } from './engine-parts.js';
 import { explainFound } from './explain.js';
-import { Flights } from './flights.js';
-import { LeaseKeeper } from './lease-keeper.js';
+import { handOut } from './hand-out.js';
+import { modeOf } from './invalidations.js';
 import { collectServed, currentFrame, LoadDirectives, NEVER_ABORTED } from './load-frames.js';
-import { LoneLoads } from './lone-loads.js';
-import { Lookup } from './lookup.js';
-import { Probes } from './probes.js';
 import { Reading } from './reading.js';
 import { refreshNow } from './refreshing.js';
 import { describeServed } from './served.js';
-import { modeOf, Writes } from './writes.js';
+import { makeRooms, type CacheGuardParts, type Rooms } from './rooms.js';
 
 /** How long `close` lets foreground loads go on before it gives them up. */
 const CLOSE_PATIENCE_MS = 2_000;
-/** Keys that are remembered as backing off; beyond it the least recent ask the store again. */
-const QUIET_KEYS = 10_000;
-
-export interface CacheGuardParts {
-  readonly domains: Domains;
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly ids: Ids;
-  readonly codecs: CodecSet;
-  /** Default: name, message and code of an `Error`. */
-  readonly thrown?: ThrownCodec;
-}
 
 /** The guard by hand: what the decorators do, for code that has no method to decorate. */
 export class CacheGuard {
   private readonly parts: EngineParts;
   private readonly domains: Domains;
   private readonly calls: CallMaker;
-  private readonly flights: Flights;
-  private readonly probes: Probes;
-  private readonly alone: LoneLoads;
-  private readonly writes: Writes;
+  private readonly rooms: Rooms;
   private closing: Promise<void> | undefined;
 
-  constructor({ domains, store, clock, ids, codecs, thrown = plainThrown }: CacheGuardParts) {
-    const hub = new EventHub();
-    this.domains = domains;
-    this.parts = {
-      owner: this,
-      store,
-      clock,
-      ids,
-      codecs,
-      thrown,
-      hub,
-      lookup: new Lookup(store, codecs, hub),
-      maker: new EntryMaker(codecs, ids, thrown, clock),
-      keeper: new LeaseKeeper(store, clock),
-      bulkheads: new Bulkheads(),
-      deadlines: new Deadlines(clock),
-      sequence: new Sequence(),
-      quiet: new LRUCache({ max: QUIET_KEYS, ttlResolution: 0, perf: { now: () => clock.monotonic() } }),
-    };
-    this.calls = new CallMaker(domains, hub);
-    this.flights = new Flights(this.parts);
-    this.probes = new Probes(this.parts);
-    this.alone = new LoneLoads(this.parts);
-    this.writes = new Writes(this.parts);
+  constructor(given: CacheGuardParts) {
+    this.domains = given.domains;
+    this.rooms = makeRooms(this, given);
+    this.parts = this.rooms.parts;
+    this.calls = new CallMaker(given.domains, this.parts.hub);
   }
 
   /**
@@ -101,6 +55,7 @@ export class CacheGuard {
   async open(): Promise<void> {
     for (const { codec } of this.policies()) this.parts.codecs.forEncoding(codec, 'plain');
     await this.parts.store.open();
+    await this.parts.health.start();
   }
 
   /**
@@ -118,10 +73,13 @@ export class CacheGuard {
       cancel = this.parts.clock.schedule(CLOSE_PATIENCE_MS, resolve);
     });
     const reason = new CacheGuardError('CG_CLOSED', 'The application is shutting down; this load was given up.');
-    await this.flights.drain(patience, reason);
+    await this.rooms.flights.drain(patience, reason);
     cancel();
-    this.alone.close(reason);
-    await this.writes.close();
+    this.rooms.alone.close(reason);
+    await this.rooms.writes.close();
+    await this.rooms.invalidations.close();
+    this.parts.health.close();
+    this.parts.near.clear();
     this.parts.deadlines.close();
     await this.parts.store.close();
   }
@@ -138,7 +96,21 @@ export class CacheGuard {
     const frame = currentFrame();
     // A load that reads what it makes would wait for itself.
     if (frame?.makes(this, call.key)) return load(frame.directives as LoadContext<T>);
-    return (await new Reading(this.parts, this.flights, this.probes, this.alone, call).answer()) as T;
+    call.signal?.throwIfAborted();
+    const near = this.near(call);
+    const answer = near instanceof Promise ? await near : near;
+    if (answer) return answer.value as T;
+    return (await new Reading(this.rooms, call).answer()) as T;
+  }
+
+  /** The answer of this process's memory. */
+  private near(call: GuardedCall) {
+    const kept = this.parts.near.fresh(call);
+    if (!kept) return undefined;
+    const age = { state: 'fresh', nowMs: kept.nowMs, staleMs: 0 } as const;
+    return handOut(this.parts, call, kept.seen, age, () => {
+      this.parts.near.drop(call.key);
+    });
   }
 
   /** What is cached and may be served now; never loads. `undefined` also while the store is away. */
@@ -166,9 +138,8 @@ export class CacheGuard {
   }
 
   /**
-   * Makes `value` the cached value (write-through). Voids every load of the key that is under way; refuses an older version.
-   *
-   * @throws CacheGuardStoreError when the store is away
+   * Makes `value` the cached value (write-through). Voids every load of the key that is under way; refuses an older version. While the
+   * store is away, an invalidation of the key is kept instead.
    */
   async put<T>(
     target: ReadTarget<T>,
@@ -178,7 +149,7 @@ export class CacheGuard {
     const call = this.calls.callOrRefuse(target);
     const directives = new LoadDirectives(NEVER_ABORTED, undefined);
     if (options.version !== undefined) directives.setVersion(options.version);
-    return this.writes.put(call, await this.writes.begin(call), value, directives);
+    return this.rooms.writes.put(call, value, directives);
   }
 
   /**
@@ -189,7 +160,7 @@ export class CacheGuard {
   async refresh<T>(target: ReadTarget<T>, load: Loader<T>): Promise<T> {
     const call = this.calls.call(target, load);
     if (!call || this.closing) return this.uncached(target, load);
-    return (await refreshNow(this.parts, this.flights, this.alone, call)) as T;
+    return (await refreshNow(this.rooms, call)) as T;
   }
 
   /**
@@ -201,29 +172,28 @@ export class CacheGuard {
   async writeThrough<T>(target: ReadTarget<T>, write: () => Promise<T>): Promise<T> {
     const call = this.calls.call(target);
     if (!call || this.closing) return write();
-    return (await this.writes.through(call, write)) as T;
+    return (await this.rooms.writes.through(call, write)) as T;
   }
 
-  /** @throws CacheGuardStoreError when the store did not confirm; CacheGuardError (`CG_UNKNOWN_DOMAIN`, `CG_UNUSABLE_KEY`) */
+  /**
+   * Never fails over a store that is away: what it did not confirm is `pending`, kept and carried out first on its return.
+   *
+   * @throws CacheGuardError (`CG_UNKNOWN_DOMAIN`, `CG_UNUSABLE_KEY`); CacheGuardStoreError once the guard is closed
+   */
   async invalidate(target: InvalidateTarget): Promise<InvalidationResult> {
     const policy = this.domains.policy(target.domain);
     const { domain, name, key, keys = [key as KeyPart] } = target;
     const mode = modeOf(policy, target.mode);
     const asked = target.keys && key !== undefined ? [key, ...keys] : keys;
-    await this.writes.invalidate(
-      policy,
-      asked.map((one) => this.calls.keyOrRefuse(policy, { domain, name, key: one })),
-      mode,
-    );
-    return { outcome: 'applied' };
+    const wanted = asked.map((one) => this.calls.keyOrRefuse(policy, { domain, name, key: one }));
+    return { outcome: await this.rooms.invalidations.keys(policy, wanted, mode) };
   }
 
   /** Everything of the domain that carries one of the tags; O(1) for each tag. Errors as `invalidate`. */
   async invalidateTags({ domain, tags, mode }: InvalidateTagsTarget): Promise<InvalidationResult> {
     const policy = this.domains.policy(domain);
     const generations = tagGenerations(domain, tags);
-    await this.writes.advance(policy, 'tag', generations, modeOf(policy, mode));
-    return { outcome: 'applied' };
+    return { outcome: await this.rooms.invalidations.generations(policy, 'tag', generations, modeOf(policy, mode)) };
   }
 
   /** Everything of the domain, in O(1). Errors as `invalidate`. */
@@ -232,8 +202,8 @@ export class CacheGuard {
     { mode }: { readonly mode?: InvalidationMode } = {},
   ): Promise<InvalidationResult> {
     const policy = this.domains.policy(domain);
-    await this.writes.advance(policy, 'domain', [domainGeneration(domain)], modeOf(policy, mode));
-    return { outcome: 'applied' };
+    const generations = [domainGeneration(domain)];
+    return { outcome: await this.rooms.invalidations.generations(policy, 'domain', generations, modeOf(policy, mode)) };
   }
 
   /** Why a key is answered as it is. @throws CacheGuardStoreError when the store is away */

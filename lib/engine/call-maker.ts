@@ -3,14 +3,19 @@ import type { GenerationName } from '../core/generations.js';
 import { domainGeneration, entryKey, keySegment, tagGeneration, type EntryKey } from '../core/keys.js';
 import type { Policy } from '../core/policy.js';
 import type { KeyTarget, LoadContext, ReadTarget } from '../core/targets.js';
+import type { ValueOptions } from '../core/values.js';
 import type { GuardedCall } from './call.js';
 import type { Domains } from './domains.js';
 import type { EventHub } from './event-hub.js';
+
+const NO_OPTIONS: ValueOptions = {};
 
 export type Loader<T> = (context: LoadContext<T>) => Promise<T>;
 
 /** Works out what a target means: the policy in force, the key, the generations. */
 export class CallMaker {
+  private readonly ofDomain = new Map<string, readonly GenerationName[]>();
+
   constructor(
     private readonly domains: Domains,
     private readonly hub: EventHub,
@@ -25,17 +30,26 @@ export class CallMaker {
     const policy = this.domains.policy(target.domain, target, target.origin);
     const key = this.key(policy, target);
     if (key === undefined) return undefined;
-    const { domain, tags = [], revive, plain, aliasing } = target;
+    const { domain, tags, revive, plain, aliasing } = target;
+    const plainly = revive === undefined && plain === undefined && aliasing === undefined;
     return {
       policy,
       key,
       keyInput: target.key,
-      generations: [domainGeneration(domain), ...tagGenerations(domain, tags)],
-      values: { revive, plain, aliasing },
+      generations:
+        tags === undefined ? this.untagged(domain) : [domainGeneration(domain), ...tagGenerations(domain, tags)],
+      values: plainly ? NO_OPTIONS : { revive, plain, aliasing },
       origin: target.origin ?? target.name ?? 'getOrLoad',
       signal: target.signal,
       load,
     };
+  }
+
+  /** One list for all calls without tags: a hit pays for none of its own. */
+  private untagged(domain: string): readonly GenerationName[] {
+    let generations = this.ofDomain.get(domain);
+    if (!generations) this.ofDomain.set(domain, (generations = [domainGeneration(domain)]));
+    return generations;
   }
 
   /** As `call`, where going on without a partition would do something else than what was asked for. */

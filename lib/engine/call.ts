@@ -50,12 +50,3 @@ export function waitTimeoutError({ policy, origin, key }: GuardedCall): CacheGua
     { domain: policy.domain, key, field: 'waitBudget' },
   );
 }
-
-/** Whether a throw is a failure of the source; a policy that cannot say so has one. */
-export function isFailure({ policy }: GuardedCall, error: unknown): boolean {
-  try {
-    return policy.isFailure(error);
-  } catch {
-    return true;
-  }
-}

@@ -1,3 +1,4 @@
+import { instant } from '../core/clock.js';
 import type { FenceReason } from '../core/events.js';
 import { stampsOf, type GenerationStamp, type Generations } from '../core/generations.js';
 import type { CommitReply, CommitRequest, ReleaseRequest } from '../core/store.js';
@@ -5,6 +6,8 @@ import type { GuardedCall } from './call.js';
 import type { EngineParts } from './engine-parts.js';
 import type { EventHub } from './event-hub.js';
 import type { Attempt, Made } from './entry-maker.js';
+import type { Ticket } from './near-cache.js';
+import type { Snapshot } from './snapshot.js';
 
 const FENCE_REASONS: Readonly<Record<Exclude<CommitReply['outcome'], 'committed'>, FenceReason>> = {
   'fenced-token': 'token',
@@ -13,19 +16,43 @@ const FENCE_REASONS: Readonly<Record<Exclude<CommitReply['outcome'], 'committed'
   superseded: 'superseded',
 };
 
+/** `held`: and nothing that the value depends on was invalidated before it. `unknown`: the store did not say. */
+export type CommitEnd = 'held' | 'fenced' | 'unknown';
+
 type MadeEntry = Made & { kind: 'entry' };
 type Uncacheable = Made & { kind: 'uncacheable' };
 
 /** Ends an attempt at the store: with a value, with a mark, or with nothing. */
 export class Committer {
   constructor(
-    private readonly parts: Pick<EngineParts, 'store' | 'hub' | 'maker'>,
+    private readonly parts: Pick<EngineParts, 'store' | 'hub' | 'maker' | 'near' | 'lookup' | 'clock'>,
     private readonly call: GuardedCall,
     private readonly attempt: Attempt,
   ) {}
 
-  /** Whether the commit held and nothing that the value depends on was invalidated before it. Never rejects. */
-  async commit(kind: CommitRequest['kind'], made: MadeEntry | undefined, seenId: string | undefined): Promise<boolean> {
+  /** Never rejects. */
+  async commit(
+    kind: CommitRequest['kind'],
+    made: MadeEntry | undefined,
+    seenId: string | undefined,
+  ): Promise<CommitEnd> {
+    const { parts } = this;
+    const ticket = parts.near.ticket(this.call);
+    let end: CommitEnd = 'unknown';
+    try {
+      end = await this.send(kind, made, seenId, ticket);
+      return end;
+    } finally {
+      parts.near.fill(ticket, this.call, end === 'held' ? this.asRead(made) : undefined);
+    }
+  }
+
+  private async send(
+    kind: CommitRequest['kind'],
+    made: MadeEntry | undefined,
+    seenId: string | undefined,
+    ticket: Ticket | undefined,
+  ): Promise<CommitEnd> {
     const { attempt, parts } = this;
     const { policy, key } = this.call;
     const stamps = made?.entry.stamps ?? stampsOf(attempt.generations);
@@ -45,18 +72,31 @@ export class Committer {
     } catch (error) {
       this.trouble('commit', error);
       parts.hub.emit({ type: 'fenced', domain: policy.domain, key, reason: 'unknown' });
-      return false;
+      return 'unknown';
     }
+    // What memory has of the key is older, whatever became of this.
+    parts.near.drop(key, ticket);
     const reason = fenceReason(reply, stamps);
     if (reason) {
       parts.hub.emit({ type: 'fenced', domain: policy.domain, key, reason });
-      return false;
+      return 'fenced';
     }
     if (made) {
       const via = kind === 'extend' ? 'not-modified' : 'load';
       parts.hub.emit({ type: 'accepted', domain: policy.domain, key, via, loadMs: made.entry.loadMs });
     }
-    return true;
+    return 'held';
+  }
+
+  /** What was committed, as a read would give it now. */
+  private asRead(made: MadeEntry | undefined): Snapshot | undefined {
+    const { store, lookup, clock } = this.parts;
+    try {
+      return made && lookup.local(this.call, made.entry, store.now(this.call.key), instant(clock));
+    } catch {
+      // The store is away by now, and with it the time.
+      return undefined;
+    }
   }
 
   /** Tells later readers that results are uncacheable, without a wait: the mark concerns others than who holds the value. */

@@ -5,12 +5,15 @@ import type { Ids } from '../core/ids.js';
 import type { EntryKey } from '../core/keys.js';
 import type { Store } from '../core/store.js';
 import type { ThrownCodec } from '../core/thrown.js';
-import type { Bulkheads } from './bulkhead.js';
+import type { Sources } from './sources.js';
+import type { GuardedCall } from './call.js';
 import type { Deadlines } from './deadlines.js';
 import type { EntryMaker } from './entry-maker.js';
 import type { EventHub } from './event-hub.js';
 import type { LeaseKeeper } from './lease-keeper.js';
 import type { Lookup } from './lookup.js';
+import type { NearCache } from './near-cache.js';
+import type { StoreHealth } from './store-health.js';
 
 /** The order of arrivals, sent commands, loader calls and seals in this process. */
 export class Sequence {
@@ -32,9 +35,13 @@ export interface EngineParts {
   readonly thrown: ThrownCodec;
   readonly hub: EventHub;
   readonly lookup: Lookup;
+  readonly near: NearCache;
+  readonly health: StoreHealth;
+  /** The source says that a value is gone, and the store could not be told: kept for its return. */
+  readonly keepRemoval: (call: GuardedCall) => void;
   readonly maker: EntryMaker;
   readonly keeper: LeaseKeeper;
-  readonly bulkheads: Bulkheads;
+  readonly sources: Sources;
   readonly deadlines: Deadlines;
   readonly sequence: Sequence;
   /** Keys whose refresh backs off: a bounded memory that spares the store a refused attempt for each stale read. */

@@ -1,4 +1,4 @@
-import { elapsedSince, type Clock, type Instant } from '../core/clock.js';
+import { elapsedSince, instant, type Clock, type Instant } from '../core/clock.js';
 import type { CodecSet } from '../core/codec.js';
 import type { Inheritance, UncacheableReason } from '../core/composition.js';
 import { encodeEntry, FLAG, MAX_STAMPS, type Entry } from '../core/entry.js';
@@ -43,6 +43,17 @@ export class EntryMaker {
   /** Store time of a loader's call, not later than it really was: age counts from here. */
   beganMs(attempt: Attempt): number {
     return Math.floor(attempt.grantedMs + elapsedSince(attempt.receivedAt, this.clock));
+  }
+
+  /** For a load that has no lease, because the store is away: its entry stays in this process, on this machine's time. */
+  unleased(call: GuardedCall): Attempt {
+    return {
+      token: '',
+      epoch: 0,
+      grantedMs: this.clock.wall(),
+      receivedAt: instant(this.clock),
+      generations: new Map(call.generations.map((name) => [name, undefined])),
+    };
   }
 
   async fromValue(

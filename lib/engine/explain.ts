@@ -2,7 +2,7 @@ import { decide, type Decision } from '../core/decide.js';
 import { FLAG } from '../core/entry.js';
 import type { Explanation } from '../core/targets.js';
 import type { GuardedCall } from './call.js';
-import type { Snapshot } from './lookup.js';
+import type { Snapshot } from './snapshot.js';
 
 /** What is kept of a key, and what a reader of the domain's policy would do about it now. */
 export function explainFound({ policy, key }: GuardedCall, seen: Snapshot): Explanation {

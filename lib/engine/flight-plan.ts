@@ -1,6 +1,6 @@
 import type { AcquireRequest } from '../core/store.js';
 import { generationTtl, type GuardedCall } from './call.js';
-import type { Snapshot } from './lookup.js';
+import type { Snapshot } from './snapshot.js';
 
 /** What whoever starts a flight wants of it. */
 export interface FlightPlan {

@@ -1,8 +1,9 @@
 import { instant } from '../core/clock.js';
 import { isCacheGuardError } from '../core/errors.js';
-import type { Signal } from '../core/store.js';
+import type { KeySignal } from '../core/store.js';
+import { answered } from './answered.js';
 import { loadTimeoutError, type GuardedCall } from './call.js';
-import type { Place } from './bulkhead.js';
+import type { Free, Place } from './bulkhead.js';
 import type { EngineParts } from './engine-parts.js';
 import type { Attempt } from './entry-maker.js';
 import { acquireRequest, type FlightPlan } from './flight-plan.js';
@@ -10,7 +11,8 @@ import { HolderWait } from './holder-wait.js';
 import { Landing } from './landing.js';
 import { currentFrame, LoadDirectives, LoadFrame, runInFrame } from './load-frames.js';
 import { runLoad } from './loader.js';
-import type { Snapshot } from './lookup.js';
+import type { Snapshot } from './snapshot.js';
+import type { Source } from './sources.js';
 import type { Interruption, Outcome, Waiter } from './waiter.js';
 
 type Phase = 'claiming' | 'waiting' | 'loading' | 'sealed' | 'done';
@@ -33,6 +35,7 @@ export class Flight {
   private place: Place | undefined;
   private attempt: Attempt | undefined;
   private readonly holder: HolderWait;
+  private readonly source: Source;
   /** Somebody wants the result though he does not wait for it. */
   private wantedAnyway: boolean;
   /** Position of the loader's call in the order of this process. */
@@ -45,13 +48,15 @@ export class Flight {
     private readonly close: (flight: Flight) => void,
   ) {
     this.insist = plan.insist;
+    this.source = parts.sources.of(plan.call.policy);
     this.holder = new HolderWait(parts.clock, parts.ids);
     this.wantedAnyway = plan.background;
   }
 
   /** Whether a reader learns nothing from the store that he would not learn here. */
   tellsAll(call: GuardedCall): boolean {
-    if (this.plan.via === 'direct') return true;
+    // While the store is away, each looks for himself what may stand in for a load.
+    if (this.plan.via === 'direct') return !call.policy.staleAllowed;
     // While it queues for a slot it holds no lease: another process may be done before.
     if (this.place) return false;
     const nothing = this.plan.seen === undefined || typeof this.plan.seen.found !== 'object';
@@ -88,7 +93,7 @@ export class Flight {
   }
 
   /** Something was invalidated that this flight's attempt, or the one that it waits for, may have begun before. */
-  onSignal(signal: Signal): void {
+  onSignal(signal: KeySignal): void {
     if (signal.kind === 'replaced') return;
     const atMs = signal.kind === 'advanced' ? signal.value / 1000 : signal.atMs;
     if (this.phase === 'claiming' || this.phase === 'waiting') {
@@ -96,6 +101,10 @@ export class Flight {
     } else if (signal.kind !== 'released' && this.attempt && atMs > this.attempt.grantedMs) {
       this.doom();
     }
+  }
+
+  recheck(): void {
+    this.holder.end('timer');
   }
 
   /** Gives everybody up, at shutdown. */
@@ -114,9 +123,10 @@ export class Flight {
       const asked = sequence.next();
       const token = ids.token();
       const request = acquireRequest(this.plan, token, this.insist);
-      const reply = await this.answered('acquire', () => store.acquire(request));
+      const reply = await answered(this.parts, this.plan.call, 'acquire', () => store.acquire(request));
       if (reply === undefined) return this.load(free);
-      if (reply.kind !== 'granted') free();
+      // It was no load, and costs the fleet no turn.
+      if (reply.kind !== 'granted') free(true);
       if (reply.kind !== 'granted' && this.abort.signal.aborted) return;
       switch (reply.kind) {
         case 'granted':
@@ -132,7 +142,7 @@ export class Flight {
         case 'changed':
           return this.land(
             asked,
-            await this.answered('read', () => this.parts.lookup.inspect(call, reply.reply)),
+            await answered(this.parts, this.plan.call, 'read', () => this.parts.lookup.inspect(call, reply.reply)),
             false,
           );
         case 'backing-off':
@@ -154,11 +164,11 @@ export class Flight {
   private async lookAgain(): Promise<void> {
     if (this.waiters.size === 0) return;
     const asked = this.parts.sequence.next();
-    const snapshot = await this.answered('read', () => this.parts.lookup.look(this.plan.call));
+    const snapshot = await answered(this.parts, this.plan.call, 'read', () => this.parts.lookup.look(this.plan.call));
     return this.land(asked, snapshot, this.holder.loadWasAwaited);
   }
 
-  private async loadUnderLease(free: () => void, attempt: Attempt): Promise<void> {
+  private async loadUnderLease(free: Free, attempt: Attempt): Promise<void> {
     const { keeper, hub } = this.parts;
     const { key, policy } = this.plan.call;
     keeper.keep({
@@ -184,11 +194,11 @@ export class Flight {
     if (free) await this.load(free);
   }
 
-  private async load(free: () => void, attempt?: Attempt): Promise<void> {
+  private async load(free: Free, attempt?: Attempt): Promise<void> {
     const landing = new Landing(this.parts, this.plan, attempt);
     const previous = await landing.previous(this.plan.seen);
     if (!this.wanted()) {
-      free();
+      free(true);
       return landing.giveUp();
     }
     const { call } = this.plan;
@@ -200,14 +210,16 @@ export class Flight {
     const outer = this.plan.background ? undefined : currentFrame();
     const frame = new LoadFrame(this.parts.owner, call, directives, this, outer);
     const running = runLoad(
-      () => runInFrame(frame, () => call.load(directives)),
+      () => runInFrame(frame, () => this.source.load(() => call.load(directives), this.abort.signal)),
       this.abort,
       call.policy.loadTimeoutMs,
       () => loadTimeoutError(call),
       this.parts.clock,
     );
     // A loader that does not listen to its signal still works at the source: its slot stays taken.
-    void running.settled.then(free);
+    void Promise.all([running.result, running.settled]).then(([result]) =>
+      free(result.kind === 'threw' && this.source.refused(result.error)),
+    );
     const seal = () => {
       this.phase = 'sealed';
       this.close(this);
@@ -217,13 +229,13 @@ export class Flight {
   }
 
   /** `undefined`: there is no room, or nobody wants the load any more. */
-  private async enterBulkhead(): Promise<(() => void) | undefined> {
+  private async enterBulkhead(): Promise<Free | undefined> {
     const { call, background } = this.plan;
     // Whoever loads inside a load holds a slot already; waiting for a second one could be waiting for himself.
     this.nested ||= !background && (currentFrame()?.holdsSlot ?? false);
-    if (this.nested) return () => {};
     try {
-      this.place = this.parts.bulkheads.of(call.policy).enter(this.waiters.size > 0 ? 'foreground' : 'background');
+      if (this.nested) return await this.source.turn(this.abort.signal);
+      this.place = this.source.enter(this.waiters.size > 0 ? 'foreground' : 'background');
       return await this.place.slot;
     } catch (error) {
       if (isCacheGuardError(error, 'CG_OVERLOADED')) {
@@ -278,16 +290,6 @@ export class Flight {
     for (const waiter of this.waiters) {
       this.waiters.delete(waiter);
       waiter.land(outcome(waiter));
-    }
-  }
-
-  /** The store's answer, or `undefined` when it is away: the way to the value then is the loader. */
-  private async answered<T>(operation: 'acquire' | 'read', ask: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await ask();
-    } catch (error) {
-      this.parts.hub.emit({ type: 'store-error', domain: this.plan.call.policy.domain, operation, error });
-      return undefined;
     }
   }
 }

@@ -1,10 +1,11 @@
 import { CacheGuardOverloadError } from '../core/errors.js';
 import type { EntryKey } from '../core/keys.js';
-import type { Signal } from '../core/store.js';
+import type { KeySignal } from '../core/store.js';
 import type { EngineParts } from './engine-parts.js';
 import type { FlightPlan } from './flight-plan.js';
 import { Flight } from './flight.js';
 import type { LoadFrame } from './load-frames.js';
+import type { Invalidation } from './pending.js';
 
 /** The flights of one process: at most one per key that readers may join. */
 export class Flights {
@@ -15,9 +16,7 @@ export class Flights {
   private readonly underway = new Map<Flight, Promise<void>>();
   private readonly perDomain = new Map<string, number>();
 
-  constructor(private readonly parts: EngineParts) {
-    parts.store.onSignal((signal) => this.onSignal(signal));
-  }
+  constructor(private readonly parts: EngineParts) {}
 
   get(key: EntryKey): Flight | undefined {
     return this.open.get(key);
@@ -60,6 +59,20 @@ export class Flights {
     return result;
   }
 
+  /** The store could not be told of an invalidation: nobody who comes from now on is given what began before it. */
+  void(invalidation: Invalidation): void {
+    if (invalidation.scope === 'key') {
+      this.onSignal({ kind: 'invalidated', key: invalidation.key, atMs: Infinity });
+    } else {
+      this.onSignal({ kind: 'advanced', generation: invalidation.generation, value: Infinity });
+    }
+  }
+
+  /** What other processes do may go unheard: whoever waits for one asks the store, or learns that it is away. */
+  recheck(): void {
+    for (const flight of this.underway.keys()) flight.recheck();
+  }
+
   /** Whether to wait for `flight` inside this load would be to wait for oneself. */
   wouldWaitForItself(flight: Flight, frame: LoadFrame): boolean {
     const held = new Set<object>(frame.flights());
@@ -84,7 +97,8 @@ export class Flights {
     await landed();
   }
 
-  private onSignal(signal: Signal): void {
+  /** What the store says about a key, a tag or a domain. */
+  onSignal(signal: KeySignal): void {
     if (signal.kind !== 'advanced') return this.open.get(signal.key)?.onSignal(signal);
     for (const flight of this.open.values()) {
       if (flight.plan.call.generations.includes(signal.generation)) flight.onSignal(signal);

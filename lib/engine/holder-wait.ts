@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.js';
 import type { Ids } from '../core/ids.js';
-import type { Signal } from '../core/store.js';
+import type { KeySignal } from '../core/store.js';
 
 /** Why the wait for another attempt ended. */
 export type WaitEnd = 'message' | 'timer' | 'insist' | 'abandoned';
@@ -19,7 +19,7 @@ export class HolderWait {
   ) {}
 
   /** `atMs`: store time of what is signalled. */
-  hear(signal: Signal, atMs: number): void {
+  hear(signal: KeySignal, atMs: number): void {
     this.signalledMs = Math.max(this.signalledMs, atMs);
     this.loadWasAwaited ||= signal.kind !== 'released' || signal.loaded;
     this.check();

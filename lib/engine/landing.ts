@@ -1,16 +1,19 @@
 import { decide } from '../core/decide.js';
 import { FLAG, type Entry } from '../core/entry.js';
 import type { LoadEvent } from '../core/events.js';
-import type { Inheritance } from '../core/composition.js';
-import { isFailure, loadTimeoutError } from './call.js';
+import { instant } from '../core/clock.js';
+import { Inheritance } from '../core/composition.js';
+import { loadTimeoutError } from './call.js';
 import { Committer, tellUncacheable } from './committer.js';
 import type { EngineParts } from './engine-parts.js';
 import type { Attempt } from './entry-maker.js';
 import type { FlightPlan } from './flight-plan.js';
-import type { LoadDirectives } from './load-frames.js';
+import { LoadDirectives, NEVER_ABORTED } from './load-frames.js';
 import type { LoadResult } from './loader.js';
-import { handout, ownCodec, type Snapshot } from './lookup.js';
-import { pack, unpack } from './packing.js';
+import { handout } from './lookup.js';
+import type { Snapshot } from './snapshot.js';
+import type { Ticket } from './near-cache.js';
+import { failed } from './sources.js';
 import type { Outcome, Waiter } from './waiter.js';
 
 /** Says what one waiter gets; `before`: he came before the loader was called; `starter`: the loader was his. */
@@ -18,11 +21,15 @@ export type Verdict = (waiter: Waiter, before: boolean, starter: boolean) => Out
 
 const AGAIN: Outcome = { kind: 'again', insist: false };
 const NO_BACKOFF = { baseMs: 0, maxMs: 0 };
+const UNDIRECTED = new LoadDirectives(NEVER_ABORTED, undefined);
 const AGAIN_INSISTING: Outcome = { kind: 'again', insist: true };
 
 /** From the end of a load to what everybody gets: makes the entry, commits it, and says who may have it. */
 export class Landing {
   private beganMs = 0;
+  /** Stands in for an attempt where there is none. */
+  private unleased: Attempt | undefined;
+  private ticket: Ticket | undefined;
   private readonly committer: Committer | undefined;
 
   constructor(
@@ -36,7 +43,12 @@ export class Landing {
 
   /** To be told at the moment of the loader's call. */
   called(): void {
-    if (this.attempt) this.beganMs = this.parts.maker.beganMs(this.attempt);
+    const { maker, near } = this.parts;
+    if (!this.attempt) {
+      this.unleased = maker.unleased(this.plan.call);
+      this.ticket = near.ticket(this.plan.call);
+    }
+    this.beganMs = maker.beganMs(this.attempt ?? this.unleased!);
   }
 
   /** What the load may ask the source about. */
@@ -67,6 +79,8 @@ export class Landing {
       return await this.verdict(result, directives, inheritance, seal);
     } catch (error) {
       return await this.upset(result, error, seal);
+    } finally {
+      this.parts.near.fill(this.ticket, this.plan.call, undefined);
     }
   }
 
@@ -94,7 +108,7 @@ export class Landing {
       case 'value':
         return this.value(result.value, result.ms, directives, inheritance, seal);
       case 'threw':
-        return isFailure(this.plan.call, result.error)
+        return failed(this.plan.call.policy, result.error)
           ? this.failed(result.error, 'failed', result.ms, seal)
           : this.answered(result.error, result.ms, seal);
       case 'timeout':
@@ -118,7 +132,7 @@ export class Landing {
     const { attempt } = this;
     if (!attempt) {
       this.emitLoad('value', loadMs);
-      return this.uncommitted(value, seal);
+      return this.uncommitted(value, loadMs, directives, inheritance, seal);
     }
     const times = { beganMs: this.beganMs, loadMs };
     const { maker } = this.parts;
@@ -145,7 +159,7 @@ export class Landing {
       return (_waiter, before) => (before ? given : AGAIN);
     }
     seal();
-    const held = await this.committer!.commit(kept ? 'extend' : 'fill', made, kept?.id);
+    const held = (await this.committer!.commit(kept ? 'extend' : 'fill', made, kept?.id)) === 'held';
     return (waiter, before) => {
       if (before) return given;
       if (!held) return AGAIN_INSISTING;
@@ -153,21 +167,35 @@ export class Landing {
     };
   }
 
-  /** Nothing was or can be committed: only who came before the loader's call is served, each with his own copy. */
-  private async uncommitted(value: unknown, seal: () => void): Promise<Verdict> {
+  /** Nothing can be committed: only who came before the loader's call is served. While the store is away, memory keeps it as stale. */
+  private async uncommitted(
+    value: unknown,
+    loadMs: number,
+    directives: LoadDirectives,
+    inheritance: Inheritance,
+    seal: () => void,
+  ): Promise<Verdict> {
     const { call } = this.plan;
-    const packed = await pack(value, call.policy, call.values, this.parts.codecs);
+    const { maker, near, lookup, hub, codecs, clock } = this.parts;
+    const kept = call.policy.keep !== 'nothing';
+    const times = { beganMs: this.beganMs, loadMs };
+    const made = await (kept
+      ? maker.fromValue(call, this.unleased!, value, directives, inheritance, times)
+      : maker.fromValue(call, this.unleased!, value, UNDIRECTED, new Inheritance(), times));
     seal();
-    if (!packed.ok) {
-      const detail = `${packed.path}: ${packed.detail}`;
-      tellUncacheable(this.parts.hub, call, { kind: 'uncacheable', reason: 'unencodable', detail });
+    if (made.kind === 'uncacheable') {
+      tellUncacheable(hub, call, made);
       return (_waiter, before, starter) => {
         if (starter) return { kind: 'value', handout: () => value, entry: undefined };
         return before ? { kind: 'alone' } : AGAIN;
       };
     }
-    const shared = await unpack(packed, call.values, ownCodec(call), this.parts.codecs);
-    const own = handout(packed, call, shared, this.parts.codecs);
+    if (kept) {
+      const nowMs = maker.beganMs(this.unleased!);
+      near.fill(this.ticket, call, lookup.local(call, made.entry, nowMs, instant(clock)), true);
+      this.ticket = undefined;
+    }
+    const own = handout(made.entry, call, made.unpacked, codecs);
     return (_waiter, before) => (before ? { kind: 'value', handout: own, entry: undefined } : AGAIN);
   }
 
@@ -178,16 +206,25 @@ export class Landing {
     const absence = made?.kind === 'entry' ? made : undefined;
     this.emitLoad(absence ? 'absent' : 'answer', loadMs);
     seal();
-    const held = (await committer?.commit(absence ? 'fill' : 'clear', absence, undefined)) ?? false;
-    return (_waiter, before) => (before || held ? { kind: 'threw', error } : AGAIN_INSISTING);
+    this.parts.near.drop(this.plan.call.key);
+    const end = (await committer?.commit(absence ? 'fill' : 'clear', absence, undefined)) ?? 'unknown';
+    if (end === 'unknown') this.parts.keepRemoval(this.plan.call);
+    return (_waiter, before) => (before || end === 'held' ? { kind: 'threw', error } : AGAIN_INSISTING);
   }
 
   private failed(error: unknown, outcome: 'failed' | 'timeout', loadMs: number, seal: () => void): Verdict {
-    this.emitLoad(outcome, loadMs);
+    const { key, policy } = this.plan.call;
+    const refused = this.parts.sources.of(policy).refused(error);
+    if (!refused) this.emitLoad(outcome, loadMs);
     seal();
-    const { staleAllowed, backoffBaseMs, backoffMaxMs } = this.plan.call.policy;
+    const { staleAllowed, backoffBaseMs, backoffMaxMs } = policy;
+    // The store tells everybody to stay away for a while; without it, this process tells itself.
+    if (!this.attempt && staleAllowed) this.parts.quiet.set(key, true, { ttl: backoffBaseMs });
     // Without a permitted old value every reader needs an answer now: nobody is kept away from the source.
-    void this.committer?.release(staleAllowed ? { baseMs: backoffBaseMs, maxMs: backoffMaxMs } : NO_BACKOFF);
+    // Neither is anybody by a load that was none: the breaker sees to it when the next one may be.
+    void this.committer?.release(
+      staleAllowed && !refused ? { baseMs: backoffBaseMs, maxMs: backoffMaxMs } : NO_BACKOFF,
+    );
     return () => ({ kind: 'failed', error });
   }
 
@@ -201,7 +238,7 @@ export class Landing {
   private servable(entry: Entry, waiter: Waiter): boolean {
     const nowMs = this.now();
     if (nowMs === undefined) return false;
-    return decide({ entry, drift: { kind: 'none' }, sameEpoch: true }, waiter.call.policy, nowMs).kind === 'serve';
+    return decide({ entry, drift: { kind: 'none' }, doubt: undefined }, waiter.call.policy, nowMs).kind === 'serve';
   }
 
   /** Store time; `undefined` while the store is away and nobody knows it. */

@@ -1,9 +1,11 @@
-import type { Place } from './bulkhead.js';
-import { isFailure, loadTimeoutError, type GuardedCall } from './call.js';
+import type { Free, Place } from './bulkhead.js';
+import { loadTimeoutError, waitTimeoutError, type GuardedCall } from './call.js';
 import type { EngineParts } from './engine-parts.js';
 import { currentFrame, LoadDirectives, LoadFrame, runInFrame } from './load-frames.js';
 import { runLoad } from './loader.js';
 import { noteServed } from './served.js';
+import { failed } from './sources.js';
+import type { Interruption, Waiter } from './waiter.js';
 
 /** Loads past cache and leases, for one caller only: uncacheable results, and what would otherwise wait for itself. */
 export class LoneLoads {
@@ -11,21 +13,33 @@ export class LoneLoads {
 
   constructor(private readonly parts: EngineParts) {}
 
+  /** As `load`, as long as the waiter's budget lasts. */
+  async loadFor(waiter: Waiter): Promise<{ readonly value: unknown } | Interruption> {
+    const { call } = waiter;
+    const leaving = new AbortController();
+    const loaded = this.load(call, leaving.signal).then((value) => ({ value }));
+    const given = await waiter.within(loaded);
+    if ('value' in given) return given;
+    leaving.abort(given.kind === 'aborted' ? given.reason : waitTimeoutError(call));
+    loaded.catch(() => {});
+    return given;
+  }
+
   /**
    * Under the bulkhead, unless inside a load that holds a slot already. Rejects with what the loader threw, or with the reason of `left`,
    * by which the caller gives up.
    */
-  async load(call: GuardedCall, left: AbortSignal | undefined): Promise<unknown> {
+  private async load(call: GuardedCall, left: AbortSignal): Promise<unknown> {
     const abort = new AbortController();
-    const onLeft = () => abort.abort(left?.reason);
-    if (left?.aborted) onLeft();
-    left?.addEventListener('abort', onLeft, { once: true });
+    const onLeft = () => abort.abort(left.reason);
+    if (left.aborted) onLeft();
+    left.addEventListener('abort', onLeft, { once: true });
     this.underway.add(abort);
     try {
       return await this.run(call, abort);
     } finally {
       this.underway.delete(abort);
-      left?.removeEventListener('abort', onLeft);
+      left.removeEventListener('abort', onLeft);
     }
   }
 
@@ -38,15 +52,18 @@ export class LoneLoads {
     const { owner, clock, hub } = this.parts;
     const { policy, key } = call;
     const outer = currentFrame();
-    const free = outer?.holdsSlot ? () => {} : await this.slot(call, abort.signal);
+    const source = this.parts.sources.of(policy);
+    const free = await (outer?.holdsSlot ? source.turn(abort.signal) : this.slot(call, abort.signal));
     const directives = new LoadDirectives(abort.signal, undefined);
     const frame = new LoadFrame(owner, call, directives, undefined, outer);
-    const run = () => runInFrame(frame, () => call.load(directives));
+    const run = () => runInFrame(frame, () => source.load(() => call.load(directives), abort.signal));
     const running = runLoad(run, abort, policy.loadTimeoutMs, () => loadTimeoutError(call), clock);
-    void running.settled.then(free);
+    const refused = running.result.then((result) => result.kind === 'threw' && source.refused(result.error));
+    void running.settled.then(async () => free(await refused));
     const result = await running.result;
-    const outcome = result.kind === 'threw' ? (isFailure(call, result.error) ? 'failed' : 'answer') : result.kind;
-    hub.emit({ type: 'load', domain: policy.domain, key, outcome, background: false, ms: result.ms });
+    const outcome = result.kind === 'threw' ? (failed(policy, result.error) ? 'failed' : 'answer') : result.kind;
+    if (!(await refused))
+      hub.emit({ type: 'load', domain: policy.domain, key, outcome, background: false, ms: result.ms });
     switch (result.kind) {
       case 'value':
         noteServed(owner, { call, entry: undefined, state: 'uncached', nowMs: 0, staleMs: 0 });
@@ -60,7 +77,7 @@ export class LoneLoads {
     }
   }
 
-  private async slot({ policy, key }: GuardedCall, signal: AbortSignal): Promise<() => void> {
+  private async slot({ policy, key }: GuardedCall, signal: AbortSignal): Promise<Free> {
     const place = this.enter(policy, key);
     const onAbort = () => place.leave(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
@@ -74,7 +91,7 @@ export class LoneLoads {
 
   private enter(policy: GuardedCall['policy'], key: GuardedCall['key']): Place {
     try {
-      return this.parts.bulkheads.of(policy).enter('foreground');
+      return this.parts.sources.of(policy).enter('foreground');
     } catch (error) {
       this.parts.hub.emit({ type: 'overload', domain: policy.domain, key, bound: 'bulkhead' });
       throw error;

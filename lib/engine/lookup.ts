@@ -1,23 +1,18 @@
-import { type Found } from '../core/decide.js';
+import { instant, type Clock, type Instant } from '../core/clock.js';
+import type { Found } from '../core/decide.js';
 import { decodeEntry, entryIdOf, FLAG, type Entry } from '../core/entry.js';
-import { driftOf } from '../core/generations.js';
+import { CacheGuardStoreError } from '../core/errors.js';
+import { driftOf, type GenerationName } from '../core/generations.js';
 import type { Codec, CodecSet } from '../core/codec.js';
 import type { ReadReply, Store } from '../core/store.js';
 import type { ValueOptions } from '../core/values.js';
 import { schemaOf, type GuardedCall } from './call.js';
 import type { EventHub } from './event-hub.js';
+import type { NearCache } from './near-cache.js';
+import type { PendingInvalidations } from './pending.js';
+import type { Snapshot } from './snapshot.js';
+import type { StoreHealth } from './store-health.js';
 import { unpack, type Unpacked } from './packing.js';
-
-/** What one read of the store gives a call: input of `decide`, and the way to the value. */
-export interface Snapshot {
-  readonly found: Found;
-  readonly nowMs: number;
-  /** The id of what lies there, `''` for nothing and for what has none. */
-  readonly id: string;
-  readonly bytes: number;
-  /** Rejects for a payload that cannot be decoded. */
-  unpack(values: ValueOptions): Promise<Unpacked<unknown>> | Unpacked<unknown>;
-}
 
 interface Parsed {
   readonly entry: Entry | undefined;
@@ -37,11 +32,42 @@ export class Lookup {
     private readonly store: Pick<Store, 'read'>,
     private readonly codecs: CodecSet,
     private readonly hub: EventHub,
+    private readonly clock: Clock,
+    private readonly near: NearCache,
+    private readonly pending: Pick<PendingInvalidations, 'covers'>,
+    private readonly health: Pick<StoreHealth, 'doubts'>,
   ) {}
 
+  /** Rejects also while the store has not been told of an invalidation that concerns the key: what it says is known to be old. */
   async look(call: GuardedCall): Promise<Snapshot> {
-    const reply = await this.store.read(call.key, call.generations);
-    return this.lacks(call, reply) ? this.inspect(call, reply) : this.snapshot(call, reply);
+    this.refuseIfPending(call, call.generations);
+    const ticket = this.near.ticket(call);
+    let seen: Snapshot | undefined;
+    try {
+      const reply = await this.store.read(call.key, call.generations);
+      const found = this.lacks(call, reply) ? await this.inspect(call, reply) : this.snapshot(call, reply);
+      // Asked for meanwhile, or of a tag that only the entry names.
+      this.refuseIfPending(call, this.parse(call, reply).entry?.stamps.map(({ name }) => name) ?? []);
+      seen = found;
+      return seen;
+    } finally {
+      this.near.fill(ticket, call, seen);
+    }
+  }
+
+  /** Of what was never in the store. */
+  local(call: GuardedCall, entry: Entry, nowMs: number, readAt: Instant): Snapshot {
+    const found = { entry, drift: { kind: 'none' }, doubt: undefined } as const;
+    const parsed: Parsed = { entry };
+    return {
+      found,
+      nowMs,
+      readAt,
+      tier: 'l2',
+      id: entry.id,
+      bytes: entry.payload.length,
+      unpack: this.opener(parsed, ownCodec(call)),
+    };
   }
 
   async inspect(call: GuardedCall, reply: ReadReply): Promise<Snapshot> {
@@ -61,18 +87,22 @@ export class Lookup {
   private snapshot(call: GuardedCall, reply: ReadReply): Snapshot {
     const parsed = this.parse(call, reply);
     return {
-      found: found(call, parsed.entry, reply),
+      found: this.found(call, parsed.entry, reply),
       nowMs: reply.nowMs,
+      readAt: instant(this.clock),
+      tier: 'l2',
       id: reply.bytes ? entryIdOf(reply.bytes) : '',
       bytes: reply.bytes?.length ?? 0,
-      unpack: (values) => this.unpack(parsed, values, ownCodec(call)),
+      unpack: this.opener(parsed, ownCodec(call)),
     };
   }
 
   private parse(call: GuardedCall, reply: ReadReply): Parsed {
     let parsed = this.parsed.get(reply);
     if (!parsed) {
-      parsed = { entry: reply.bytes && decodeEntry(reply.bytes) };
+      // A slice would keep alive all that came with it through the socket.
+      const bytes = reply.bytes && call.policy.l1 ? copyOf(reply.bytes) : reply.bytes;
+      parsed = { entry: bytes && decodeEntry(bytes) };
       this.parsed.set(reply, parsed);
       if (reply.bytes && !parsed.entry) {
         this.hub.emit({
@@ -86,6 +116,28 @@ export class Lookup {
     return parsed;
   }
 
+  private found(call: GuardedCall, entry: Entry | undefined, reply: ReadReply): Found {
+    if (!entry) return reply.bytes ? 'corrupt' : undefined;
+    if (entry.schema !== schemaOf(call.policy) && !(entry.flags & FLAG.removed)) return 'schema';
+    const settling = this.health.doubts(entry.beganMs, reply.nowMs) ? 'settling' : undefined;
+    const doubt = entry.epoch === reply.epoch ? settling : 'epoch';
+    return { entry, drift: driftOf(entry.stamps, reply.generations), doubt };
+  }
+
+  private refuseIfPending({ key, policy }: GuardedCall, generations: readonly GenerationName[]): void {
+    if (!this.pending.covers(key, generations)) return;
+    throw new CacheGuardStoreError(
+      'CG_STORE_UNAVAILABLE',
+      `Domain '${policy.domain}': an invalidation of this key is still to be carried out, the store was away.`,
+      { domain: policy.domain },
+    );
+  }
+
+  /** A closure that holds nothing of the call: it may be kept for long. */
+  private opener(parsed: Parsed, own: Codec | undefined): Snapshot['unpack'] {
+    return (values) => this.unpack(parsed, values, own);
+  }
+
   private unpack(parsed: Parsed, values: ValueOptions, own: Codec | undefined) {
     if (!parsed.unpacked || !sameValues(parsed.values, values)) {
       parsed.values = values;
@@ -93,12 +145,6 @@ export class Lookup {
     }
     return parsed.unpacked;
   }
-}
-
-function found(call: GuardedCall, entry: Entry | undefined, reply: ReadReply): Found {
-  if (!entry) return reply.bytes ? 'corrupt' : undefined;
-  if (entry.schema !== schemaOf(call.policy) && !(entry.flags & FLAG.removed)) return 'schema';
-  return { entry, drift: driftOf(entry.stamps, reply.generations), sameEpoch: entry.epoch === reply.epoch };
 }
 
 export function ownCodec(call: GuardedCall): Codec | undefined {
@@ -121,4 +167,11 @@ export function handout(
 
 function sameValues(a: ValueOptions | undefined, b: ValueOptions): boolean {
   return a === b || (a?.revive === b.revive && a?.plain === b.plain && a?.aliasing === b.aliasing);
+}
+
+/** In memory of its own: a pool would be kept alive as well. */
+function copyOf(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return copy;
 }

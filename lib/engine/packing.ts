@@ -21,6 +21,8 @@ export type Packed =
 
 /** A decoded value, handed out so that no reader can change what another one has. */
 export interface Unpacked<T> {
+  /** Of the payload it was made from, inflated. */
+  readonly bytes: number;
   /** For one reader. */
   take(): T;
 }
@@ -69,25 +71,26 @@ export function unpack<T>(
   const { flags, payload } = packed;
   const codec = codecs.byId(packed.codec, own);
   if (!codec) throw new TypeError(`no codec has the number ${packed.codec}`);
-  const open = (bytes: Buffer) => handOut<T>(() => codec.decode(bytes), (flags & FLAG.plain) !== 0, options);
+  const open = (bytes: Buffer): Unpacked<T> => ({
+    bytes: bytes.length,
+    take: taker<T>(() => codec.decode(bytes), (flags & FLAG.plain) !== 0, options),
+  });
   return flags & FLAG.compressed ? inflate(payload, { maxOutputLength: MAX_PAYLOAD_BYTES }).then(open) : open(payload);
 }
 
-function handOut<T>(decode: () => unknown, isPlain: boolean, { revive, aliasing }: ValueOptions<T>): Unpacked<T> {
+function taker<T>(decode: () => unknown, isPlain: boolean, { revive, aliasing }: ValueOptions<T>): () => T {
   const make = () => revived(decode(), revive);
   const value = make();
-  if (aliasing === 'shared') return { take: () => value };
+  if (aliasing === 'shared') return () => value;
   if (isPlain && !revive) {
     deepFreeze(value);
-    return { take: () => value };
+    return () => value;
   }
   let unused: { value: T } | undefined = { value };
-  return {
-    take() {
-      const mine = unused ?? { value: make() };
-      unused = undefined;
-      return mine.value;
-    },
+  return () => {
+    const mine = unused ?? { value: make() };
+    unused = undefined;
+    return mine.value;
   };
 }
 

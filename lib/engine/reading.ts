@@ -1,26 +1,21 @@
 import { decide, type Decision, type MissCause } from '../core/decide.js';
-import { FLAG, type Entry } from '../core/entry.js';
 import type { HitEvent } from '../core/events.js';
+import { answered } from './answered.js';
 import { waitTimeoutError, type GuardedCall } from './call.js';
 import type { EngineParts } from './engine-parts.js';
 import type { Flight } from './flight.js';
 import type { Flights } from './flights.js';
-import { currentFrame, runInFrame, type LoadFrame } from './load-frames.js';
-import type { Snapshot } from './lookup.js';
-import type { LoneLoads } from './lone-loads.js';
-import type { Unpacked } from './packing.js';
-import type { Probes } from './probes.js';
-import { noteServed, tellHit } from './served.js';
+import { currentFrame, type LoadFrame } from './load-frames.js';
+import { entryOf, handOut, type Answer } from './hand-out.js';
+import { refreshBehind } from './refreshing.js';
+import type { Rooms } from './rooms.js';
+import { noteServed } from './served.js';
+import type { Snapshot } from './snapshot.js';
 import { isInterruption, Waiter, type Interruption, type Outcome } from './waiter.js';
 
 type Serve = Decision & { kind: 'serve' | 'validate' };
 
 type MaybeAnswer = Answer | undefined;
-
-/** Marks that a reader has been answered; `value` may well be `undefined`. */
-interface Answer {
-  readonly value: unknown;
-}
 
 /** One read from arrival to answer: executes what `decide` returns, and joins flights until one of them answers. */
 export class Reading {
@@ -31,33 +26,37 @@ export class Reading {
   private joinedAnother = false;
   private ignoreBackoff = false;
 
+  private readonly parts: EngineParts;
+  private readonly flights: Flights;
+
   constructor(
-    private readonly parts: EngineParts,
-    private readonly flights: Flights,
-    private readonly probes: Probes,
-    private readonly alone: LoneLoads,
+    private readonly rooms: Rooms,
     private readonly call: GuardedCall,
   ) {
-    this.me = new Waiter(call, parts);
+    this.parts = rooms.parts;
+    this.flights = rooms.flights;
+    this.me = new Waiter(call, this.parts);
   }
 
   async answer(): Promise<unknown> {
-    this.call.signal?.throwIfAborted();
     let given: Snapshot | undefined;
     for (;;) {
       const open = this.flights.get(this.call.key);
       let seen: Snapshot | undefined;
       let storeAway = false;
       if (this.call.policy.keep !== 'nothing' && (given || !open?.tellsAll(this.call))) {
-        const looked = given ?? (await this.me.within(this.look()));
-        if (looked && isInterruption(looked)) return this.interrupted(looked);
-        seen = looked;
-        storeAway = seen === undefined;
+        const standsIn = this.parts.near.has(this.call);
+        const looked = given ?? (await this.me.within(this.look(), standsIn));
+        const ended = looked && isInterruption(looked) && looked.kind !== 'soft-timeout' ? looked : undefined;
+        if (ended?.kind === 'aborted') return this.interrupted(ended);
+        storeAway = looked === undefined;
+        seen = looked && !isInterruption(looked) ? looked : this.parts.near.doubted(this.call);
         if (seen) {
-          const acted = this.act(seen);
+          const acted = this.act(seen, storeAway);
           const answer = acted instanceof Promise ? await acted : acted;
           if (answer) return answer.value;
         }
+        if (ended) return this.interrupted(ended);
       }
       if (storeAway) this.miss('store-unavailable');
       else if (!seen) this.miss(this.call.policy.keep === 'nothing' ? 'no-store' : 'absent');
@@ -74,29 +73,20 @@ export class Reading {
   }
 
   private async loadAlone(): Promise<Answer> {
-    const leaving = new AbortController();
-    const loaded = this.alone.load(this.call, leaving.signal).then((value): Answer => ({ value }));
-    const given = await this.me.within(loaded);
-    if ('value' in given) return given;
-    leaving.abort(given.kind === 'aborted' ? given.reason : waitTimeoutError(this.call));
-    loaded.catch(() => {});
-    return { value: await this.interrupted(given) };
+    const given = await this.rooms.alone.loadFor(this.me);
+    return 'value' in given ? given : { value: await this.interrupted(given) };
   }
 
   private look(): Promise<Snapshot | undefined> {
-    const { lookup, hub } = this.parts;
-    return lookup.look(this.call).catch((error: unknown) => {
-      hub.emit({ type: 'store-error', domain: this.call.policy.domain, operation: 'read', error });
-      return undefined;
-    });
+    return answered(this.parts, this.call, 'read', () => this.parts.lookup.look(this.call));
   }
 
   /** Executes the decision about what was read, at once if it can; without an answer, the way is a flight. */
-  private act(seen: Snapshot): MaybeAnswer | Promise<MaybeAnswer> {
+  private act(seen: Snapshot, storeAway: boolean): MaybeAnswer | Promise<MaybeAnswer> {
     const decision = decide(seen.found, this.call.policy, seen.nowMs);
     switch (decision.kind) {
       case 'serve':
-        return this.serve(seen, decision);
+        return this.serve(seen, decision, storeAway);
       case 'validate':
         return this.validate(seen, decision);
       case 'pass':
@@ -112,45 +102,23 @@ export class Reading {
 
   private async validate(seen: Snapshot, decision: Serve): Promise<Answer | undefined> {
     const confirmed = await this.me.within(
-      this.probes.confirms(this.call, entryOf(seen)).then((current) => ({ current })),
+      this.rooms.probes.confirms(this.call, entryOf(seen)).then((current) => ({ current })),
     );
     if (!('current' in confirmed)) return { value: await this.interrupted(confirmed) };
-    if (confirmed.current) return this.serve(seen, decision);
+    if (confirmed.current) return this.serve(seen, decision, false);
     this.miss('expired');
     return undefined;
   }
 
-  private serve(seen: Snapshot, decision: Serve): MaybeAnswer | Promise<MaybeAnswer> {
+  private serve(seen: Snapshot, decision: Serve, storeAway: boolean): MaybeAnswer | Promise<MaybeAnswer> {
     const stale = decision.kind === 'serve' && decision.stale;
-    if (stale) this.refreshBehind(seen);
+    if (stale && decision.refresh) refreshBehind(this.parts, this.flights, this.call, seen, storeAway);
     return this.handOut(seen, stale ? 'stale' : 'fresh', seen.nowMs, stale ? decision.staleMs : 0);
   }
 
   /** Without an answer, the bytes are no value after all. */
-  private handOut(
-    seen: Snapshot,
-    state: HitEvent['state'],
-    nowMs: number,
-    staleMs: number,
-  ): MaybeAnswer | Promise<MaybeAnswer> {
-    const give = (opened: Unpacked<unknown>): MaybeAnswer => {
-      let value: unknown;
-      try {
-        value = opened.take();
-      } catch (error) {
-        return this.corrupt(error);
-      }
-      tellHit(this.parts, this.call, entryOf(seen), state, nowMs, staleMs);
-      if (entryOf(seen).flags & FLAG.thrown) throw this.parts.thrown.hydrate(value);
-      return { value };
-    };
-    let opened: ReturnType<Snapshot['unpack']>;
-    try {
-      opened = seen.unpack(entryOf(seen).flags & FLAG.thrown ? {} : this.call.values);
-    } catch (error) {
-      return this.corrupt(error);
-    }
-    return opened instanceof Promise ? opened.then(give, (error: unknown) => this.corrupt(error)) : give(opened);
+  private handOut(seen: Snapshot, state: HitEvent['state'], nowMs: number, staleMs: number) {
+    return handOut(this.parts, this.call, seen, { state, nowMs, staleMs }, (error) => this.corrupt(error));
   }
 
   private corrupt(error: unknown): undefined {
@@ -159,26 +127,6 @@ export class Reading {
     parts.hub.emit({ type: 'corrupt', domain: call.policy.domain, key: call.key, detail });
     this.miss('corrupt');
     this.dropFallback();
-  }
-
-  private refreshBehind(seen: Snapshot): void {
-    const { call, flights, parts } = this;
-    if (flights.get(call.key) || parts.quiet.has(call.key)) return;
-    const plan = {
-      call: { ...call, signal: undefined },
-      seen,
-      via: 'guarded',
-      background: true,
-      insist: false,
-      honourBackoff: true,
-      forced: false,
-    } as const;
-    try {
-      // Outside the reader's own load: it does not wait for the refresh, so it neither holds its slot nor inherits from it.
-      runInFrame(undefined, () => flights.start(plan, () => {}));
-    } catch {
-      // Too many keys in flight, reported by an event: the old value is what there is.
-    }
   }
 
   private async fly(seen: Snapshot | undefined, storeAway: boolean): Promise<Outcome> {
@@ -190,6 +138,9 @@ export class Reading {
       if (frame && flights.wouldWaitForItself(open, frame)) return { kind: 'alone' };
       return this.blocking(frame, open, open.join(me));
     }
+    // The store would say so.
+    if (storeAway && this.fallback && !this.ignoreBackoff && this.parts.quiet.has(call.key))
+      return { kind: 'backing-off' };
     const plan = {
       call,
       seen,
@@ -278,7 +229,8 @@ export class Reading {
       return undefined;
     }
     const { softMs } = entryOf(snapshot);
-    return this.handOut(snapshot, 'stale-on-error', nowMs, Math.max(1, nowMs - Math.min(softMs, nowMs)));
+    const staleMs = Math.max(1, nowMs - Math.min(softMs, nowMs));
+    return this.handOut(snapshot, 'stale-on-error', nowMs, staleMs);
   }
 
   private dropFallback(): void {
@@ -291,9 +243,4 @@ export class Reading {
     this.missed = true;
     this.parts.hub.emit({ type: 'miss', domain: this.call.policy.domain, key: this.call.key, cause });
   }
-}
-
-function entryOf(seen: Snapshot): Entry {
-  if (typeof seen.found !== 'object') throw new TypeError('there is no entry');
-  return seen.found.entry;
 }

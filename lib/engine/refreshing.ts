@@ -1,21 +1,19 @@
+import { answered } from './answered.js';
 import { waitTimeoutError, type GuardedCall } from './call.js';
 import type { EngineParts } from './engine-parts.js';
 import type { Flights } from './flights.js';
-import type { LoneLoads } from './lone-loads.js';
-import type { Snapshot } from './lookup.js';
+import { runInFrame } from './load-frames.js';
+import type { Rooms } from './rooms.js';
+import type { Snapshot } from './snapshot.js';
 import { noteServed } from './served.js';
 import { isInterruption, Waiter, type Interruption } from './waiter.js';
 
 /** A load that begins after this call and replaces what is cached; shared with refreshes that came before its loader was called. */
-export async function refreshNow(
-  parts: EngineParts,
-  flights: Flights,
-  alone: LoneLoads,
-  call: GuardedCall,
-): Promise<unknown> {
+export async function refreshNow({ parts, flights, alone }: Rooms, call: GuardedCall): Promise<unknown> {
   call.signal?.throwIfAborted();
   const waiter = new Waiter(call, parts);
-  const seen = await waiter.within(look(parts, call));
+  // What is kept now, for a conditional refresh.
+  const seen = await waiter.within(answered(parts, call, 'read', () => parts.lookup.look(call)));
   if (seen && isInterruption(seen)) throw interruption(parts, call, seen);
   const stored = seen !== undefined && call.policy.keep !== 'nothing';
   const plan = {
@@ -48,18 +46,11 @@ export async function refreshNow(
     case 'budget':
     case 'soft-timeout':
       throw interruption(parts, call, outcome);
-    default:
-      return alone.load(call, call.signal);
-  }
-}
-
-/** What is kept now, for a conditional refresh; `undefined` while the store is away. */
-async function look(parts: EngineParts, call: GuardedCall): Promise<Snapshot | undefined> {
-  try {
-    return await parts.lookup.look(call);
-  } catch (error) {
-    parts.hub.emit({ type: 'store-error', domain: call.policy.domain, operation: 'read', error });
-    return undefined;
+    default: {
+      const given = await alone.loadFor(waiter);
+      if (isInterruption(given)) throw interruption(parts, call, given);
+      return given.value;
+    }
   }
 }
 
@@ -67,4 +58,33 @@ function interruption(parts: EngineParts, call: GuardedCall, why: Interruption):
   if (why.kind === 'aborted') return why.reason;
   parts.hub.emit({ type: 'wait-timeout', domain: call.policy.domain, key: call.key });
   return waitTimeoutError(call);
+}
+
+/** One load behind a reader who was given an old value. Never throws. */
+export function refreshBehind(
+  { quiet, sources }: EngineParts,
+  flights: Flights,
+  call: GuardedCall,
+  seen: Snapshot,
+  storeAway: boolean,
+): void {
+  if (flights.get(call.key) || quiet.has(call.key)) return;
+  // A restarted server has left everything in need of a refresh at once.
+  const lost = typeof seen.found === 'object' && seen.found.doubt === 'epoch';
+  if (lost && !sources.of(call.policy).admitsRecovery()) return;
+  const plan = {
+    call: { ...call, signal: undefined },
+    seen,
+    via: storeAway ? 'direct' : 'guarded',
+    background: true,
+    insist: false,
+    honourBackoff: true,
+    forced: false,
+  } as const;
+  try {
+    // Outside the reader's own load: it does not wait for the refresh, so it neither holds its slot nor inherits from it.
+    runInFrame(undefined, () => flights.start(plan, () => {}));
+  } catch {
+    // Too many keys in flight, reported by an event: the old value is what there is.
+  }
 }

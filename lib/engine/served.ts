@@ -43,12 +43,12 @@ export function tellHit(
   { owner, hub }: Pick<EngineParts, 'owner' | 'hub'>,
   call: GuardedCall,
   entry: Entry,
-  state: HitEvent['state'],
-  nowMs: number,
-  staleMs: number,
+  tier: HitEvent['tier'],
+  { state, nowMs, staleMs }: Pick<HitEvent, 'state' | 'staleMs'> & { readonly nowMs: number },
 ): void {
   const negative = (entry.flags & FLAG.negative) !== 0;
   const { domain } = call.policy;
-  hub.emit({ type: 'hit', domain, key: call.key, state, negative, ageMs: nowMs - entry.beganMs, staleMs });
-  noteServed(owner, { call, entry, state: state === 'fresh' ? 'fresh' : 'stale', nowMs, staleMs });
+  hub.emit({ type: 'hit', domain, key: call.key, state, tier, negative, ageMs: nowMs - entry.beganMs, staleMs });
+  if (currentFrame() || currentTrace())
+    noteServed(owner, { call, entry, state: state === 'fresh' ? 'fresh' : 'stale', nowMs, staleMs });
 }

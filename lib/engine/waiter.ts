@@ -2,7 +2,8 @@ import { elapsedSince, instant } from '../core/clock.js';
 import type { Entry } from '../core/entry.js';
 import type { GuardedCall } from './call.js';
 import type { EngineParts } from './engine-parts.js';
-import type { Handout, Snapshot } from './lookup.js';
+import type { Handout } from './lookup.js';
+import type { Snapshot } from './snapshot.js';
 
 /** What ends a wait from the waiter's side. */
 export type Interruption =

@@ -1,4 +1,5 @@
 import { Inject, Module, Optional, type DynamicModule, type Provider } from '@nestjs/common';
+import { makeBreaker } from '../adapters/breaker.js';
 import { Codecs } from '../adapters/codecs/index.js';
 import { systemClock, systemIds } from '../adapters/system.js';
 import type { Clock } from '../core/clock.js';
@@ -45,7 +46,7 @@ const providers: Provider[] = [
   {
     provide: CacheGuard,
     useFactory: (domains: Domains, store: Store, clock: Clock, ids: Ids) =>
-      new CacheGuard({ domains, store, clock, ids, codecs: new Codecs(), thrown: httpThrown }),
+      new CacheGuard({ domains, store, clock, ids, codecs: new Codecs(), thrown: httpThrown, makeBreaker }),
     inject: [Domains, STORE, CLOCK, IDS],
   },
   {

@@ -1,7 +1,14 @@
 import { Logger } from '@nestjs/common';
 import type { Clock } from '../core/clock.js';
 import type { UncacheableReason } from '../core/composition.js';
-import type { CacheGuardEvent, UncacheableEvent, UnencodableEvent } from '../core/events.js';
+import type {
+  AdviceEvent,
+  CacheGuardEvent,
+  InvalidationEvent,
+  StoreStateEvent,
+  UncacheableEvent,
+  UnencodableEvent,
+} from '../core/events.js';
 
 const QUIET_MS = 30_000;
 /** Origins are methods of the application, so there are few; the bound is for targets that make up an origin per call. */
@@ -22,11 +29,13 @@ interface Quiet {
 
 /**
  * Puts into the log what somebody should look at. The first of a kind is logged at once, then their number at most every 30 s;
- * what is wrong with a method is logged once. Keys appear at debug level only, values never.
+ * what is wrong with a method or a server is logged once, changes of the store's state and of breakers always. Keys appear at debug
+ * level only, values never.
  */
 export class CacheGuardEventLogger {
   private readonly logger = new Logger('CacheGuard');
   private readonly warned = new Set<string>();
+  private readonly advised = new Set<AdviceEvent['code']>();
   private readonly quiet = new Map<string, Quiet>();
   private closed = false;
 
@@ -47,12 +56,22 @@ export class CacheGuardEventLogger {
           `Domain '${event.domain}': the store failed to ${event.operation} (${messageOf(event.error)}); requests go on without it.`,
         );
       case 'invalidation':
-        if (event.outcome === 'applied') return;
-        return this.limited(
-          'failed invalidation',
-          `Domain '${event.domain}': an invalidation (${event.scope}, ${event.mode}) was not confirmed by the store; ` +
-            'old values may be served until their TTL.',
+        return this.invalidation(event);
+      case 'advice':
+        return this.advice(event);
+      case 'store-state':
+        return this.storeState(event);
+      case 'l1-trust':
+        return this.logger.debug(
+          event.trusted ? 'The memory tier may serve as fresh.' : 'The memory tier may not serve as fresh.',
         );
+      case 'loader-breaker':
+        if (event.state === 'open') {
+          return this.logger.warn(
+            `Domain '${event.domain}': its loader fails too often and is not called for a while.`,
+          );
+        }
+        return this.logger.log(`Domain '${event.domain}': its loader is called again.`);
       case 'overload':
         this.logger.debug(`Key ${event.key}: refused by the ${event.bound} bound`);
         return this.limited(
@@ -71,6 +90,56 @@ export class CacheGuardEventLogger {
       this.summarize(kind, held);
     }
     this.quiet.clear();
+  }
+
+  private invalidation({ domain, scope, mode, outcome, count }: InvalidationEvent): void {
+    const what = `Domain '${domain}': ${count === 1 ? 'an invalidation' : `${count} invalidations`} (${scope}, ${mode})`;
+    switch (outcome) {
+      case 'applied':
+        return;
+      case 'pending':
+        return this.limited(
+          'pending invalidation',
+          `${what} could not reach the store: kept in this process, and carried out first when the store is back.`,
+        );
+      case 'carried-out':
+        return this.logger.debug(`${what} that had been kept: carried out.`);
+      case 'coarsened':
+        return this.logger.warn(
+          `Domain '${domain}': ${count} invalidations had been kept, too many: all of the domain is invalidated in their place.`,
+        );
+      case 'failed':
+        // The last word on them, one line for each domain and scope.
+        return this.logger.warn(
+          `${what} still kept for the store: lost with this process; old values may be served until their TTL.`,
+        );
+    }
+  }
+
+  private advice({ code, text }: AdviceEvent): void {
+    if (code === 'evicting') return this.limited(code, text);
+    // In a cluster, what is wrong with one node is mostly wrong with all.
+    if (this.advised.has(code)) return this.logger.debug(text);
+    this.advised.add(code);
+    // How most servers of a developer's machine are set up.
+    if (code === 'no-memory-limit') this.logger.log(text);
+    else this.logger.warn(text);
+  }
+
+  private storeState({ state, awayMs }: StoreStateEvent): void {
+    const away = `after ${(awayMs / 1_000).toFixed(1)} s`;
+    switch (state) {
+      case 'away':
+        return this.logger.warn(
+          'The store does not answer: reads are answered by their loaders, invalidations are kept until it is back.',
+        );
+      case 'settling':
+        return this.logger.log(
+          `The store answers again ${away}: what was cached before is not fresh until all processes have carried out what they kept.`,
+        );
+      case 'up':
+        return this.logger.log(`The store is in full use again ${away}.`);
+    }
   }
 
   private unencodable({ domain, key, origin, path, detail }: UnencodableEvent): void {

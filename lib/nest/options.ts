@@ -12,6 +12,8 @@ import type { DomainPolicies } from '../core/policy.js';
  */
 export type AfterCommit = (action: () => Promise<void>) => boolean;
 
+export type UnsupportedRedis = 'embedded' | 'refuse';
+
 /** What `CacheGuardModule.forRoot` takes. With none of the three Redis options the embedded memory store is used. */
 export interface CacheGuardModuleOptions {
   /** Keeps applications apart that share a Redis: 1 to 64 letters, digits, `_`, `.` and `-`. */
@@ -24,6 +26,11 @@ export interface CacheGuardModuleOptions {
   readonly existingClient?: Redis | Cluster;
   /** How long one Redis command may take before it counts as failed. Default `'1s'`. */
   readonly commandTimeout?: Duration;
+  /**
+   * What to do at boot about a Redis older than 7.0. `'embedded'`: one warning, and the memory store of this process takes its place;
+   * `'refuse'`: the boot fails with `CG_UNSUPPORTED_REDIS`. Default `'embedded'`.
+   */
+  readonly unsupportedRedis?: UnsupportedRedis;
   /** The policies of bounded contexts, by domain; `forFeature` adds to them. */
   readonly domains?: DomainPolicies;
   /** Defers the invalidations of `@Invalidates` and `@Refreshes` until a transaction has committed. Default: none is open. */
@@ -45,6 +52,7 @@ export interface Settings {
   /** `undefined`: the embedded memory store. */
   readonly connect: RedisConnection | undefined;
   readonly commandTimeoutMs: number;
+  readonly unsupportedRedis: UnsupportedRedis;
   readonly domains: DomainPolicies;
   readonly afterCommit: AfterCommit | undefined;
   readonly enabled: boolean;
@@ -57,6 +65,7 @@ const KNOWN: Readonly<Record<keyof CacheGuardModuleOptions, true>> = {
   redisUrl: true,
   existingClient: true,
   commandTimeout: true,
+  unsupportedRedis: true,
   domains: true,
   afterCommit: true,
   enabled: true,
@@ -87,13 +96,16 @@ export function readOptions(given: CacheGuardModuleOptions): Settings {
       refuseSecret(field, given[field as keyof CacheGuardModuleOptions], 'there is no such option; check the spelling');
     }
   }
-  const { namespace, domains = {}, afterCommit, enabled = true } = given;
+  const { namespace, unsupportedRedis = 'embedded', domains = {}, afterCommit, enabled = true } = given;
   if (typeof namespace !== 'string' || !NAMESPACE.test(namespace)) {
     refuse(
       'namespace',
       namespace,
       'give 1 to 64 letters, digits, _, . and -, the same in all processes of the application',
     );
+  }
+  if (unsupportedRedis !== 'embedded' && unsupportedRedis !== 'refuse') {
+    refuse('unsupportedRedis', unsupportedRedis, "give 'embedded' or 'refuse'");
   }
   if (!isObject(domains)) refuse('domains', domains, 'give an object from domain names to policies');
   if (afterCommit !== undefined && typeof afterCommit !== 'function') {
@@ -104,6 +116,7 @@ export function readOptions(given: CacheGuardModuleOptions): Settings {
     namespace,
     connect: readConnection(given),
     commandTimeoutMs: readCommandTimeout(given.commandTimeout),
+    unsupportedRedis,
     domains,
     afterCommit,
     enabled,

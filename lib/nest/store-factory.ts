@@ -2,7 +2,9 @@ import type { Clock } from '../core/clock.js';
 import { CacheGuardConfigError } from '../core/errors.js';
 import type { Ids } from '../core/ids.js';
 import type { Store } from '../core/store.js';
+import { makeBreaker } from '../adapters/breaker.js';
 import { MemoryStore } from '../adapters/memory/memory-store.js';
+import { EmbeddedFallback } from './embedded-fallback.js';
 import type { Settings } from './options.js';
 
 /**
@@ -11,10 +13,12 @@ import type { Settings } from './options.js';
  * @throws CacheGuardConfigError (`CG_MISSING_PEER`)
  */
 export async function makeStore(settings: Settings, clock: Clock, ids: Ids): Promise<Store> {
-  const { namespace, connect, commandTimeoutMs } = settings;
-  if (!connect) return new MemoryStore({ clock });
+  const { namespace, connect, commandTimeoutMs, unsupportedRedis } = settings;
+  const embedded = () => new MemoryStore({ clock });
+  if (!connect) return embedded();
   const { RedisStore } = await import('../adapters/redis/redis-store.js').catch(explainMissingPeer);
-  return new RedisStore({ namespace, connect, clock, ids, commandTimeoutMs });
+  const remote = new RedisStore({ namespace, connect, clock, ids, commandTimeoutMs, makeBreaker });
+  return new EmbeddedFallback({ remote, embedded, refuse: unsupportedRedis === 'refuse' });
 }
 
 /** @throws CacheGuardConfigError (`CG_MISSING_PEER`) when ioredis is what could not be found, else the error itself */

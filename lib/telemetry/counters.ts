@@ -1,13 +1,24 @@
 import type { MissCause } from '../core/decide.js';
-import type { CacheGuardEvent, FenceReason, HitEvent, LeaseEvent, LoadEvent } from '../core/events.js';
+import type {
+  CacheGuardEvent,
+  FenceReason,
+  HitEvent,
+  InvalidationEvent,
+  LeaseEvent,
+  LoadEvent,
+  StoreStateEvent,
+  TrustEvent,
+} from '../core/events.js';
 
 type Tally<K extends string> = Readonly<Partial<Record<K, number>>>;
 
 /** What happened in one domain since the start, in this process. Every field is a sum: add them up over a fleet. */
 export interface DomainCounters {
-  /** Reads answered from the store, by state. */
+  /** Reads answered from what is kept, by state. */
   readonly hits: Tally<HitEvent['state']>;
   readonly negativeHits: number;
+  /** Those of all hits that came from the memory of this process. */
+  readonly l1Hits: number;
   readonly misses: Tally<MissCause>;
   /** Calls of loaders, by how they ended. */
   readonly loads: Tally<LoadEvent['outcome']>;
@@ -25,11 +36,27 @@ export interface DomainCounters {
   readonly written: number;
   readonly uncacheable: number;
   readonly corrupt: number;
-  readonly invalidations: Tally<'applied' | 'failed'>;
+  readonly invalidations: Tally<InvalidationEvent['outcome']>;
   readonly waitTimeouts: number;
   readonly overloads: number;
   readonly unpartitioned: number;
   readonly storeErrors: number;
+  /** How often the breaker on the loader opened. */
+  readonly breakerOpened: number;
+}
+
+/** How this process stands with its store. */
+export interface StoreCounters {
+  /** It does not answer now. */
+  readonly away: boolean;
+  /** How often it went away. */
+  readonly outages: number;
+  /** From each loss until it was in full use again; milliseconds, of the outages that have ended. */
+  readonly awayMs: number;
+  /** The memory tier may serve as fresh now. */
+  readonly l1Trusted: boolean;
+  /** How often it could no longer. */
+  readonly trustLosses: number;
 }
 
 type Mutable = {
@@ -58,6 +85,7 @@ export function total(tally: Tally<string>): number {
 /** Counts a guard's events by domain. */
 export class Counters {
   private readonly byDomain = new Map<string, Mutable>();
+  private ofStore: StoreCounters = { away: false, outages: 0, awayMs: 0, l1Trusted: false, trustLosses: 0 };
 
   /** To be handed to `CacheGuard.on`. */
   readonly listener = (event: CacheGuardEvent): void => this.count(event);
@@ -67,12 +95,21 @@ export class Counters {
     return structuredClone(Object.fromEntries(this.byDomain)) as Record<string, DomainCounters>;
   }
 
+  store(): StoreCounters {
+    return this.ofStore;
+  }
+
   private count(event: CacheGuardEvent): void {
+    if (event.domain === undefined) {
+      if (event.type !== 'advice') this.ofStore = afterChange(this.ofStore, event);
+      return;
+    }
     const counted = this.of(event.domain);
     switch (event.type) {
       case 'hit':
         add(counted.hits, event.state);
         if (event.negative) counted.negativeHits++;
+        if (event.tier === 'l1') counted.l1Hits++;
         return;
       case 'miss':
         return add(counted.misses, event.cause);
@@ -104,6 +141,9 @@ export class Counters {
         return void counted.unpartitioned++;
       case 'store-error':
         return void counted.storeErrors++;
+      case 'loader-breaker':
+        if (event.state === 'open') counted.breakerOpened++;
+        return;
       case 'unencodable':
         // Counted as uncacheable.
         return;
@@ -121,6 +161,7 @@ function fresh(): Mutable {
   return {
     hits: {},
     negativeHits: 0,
+    l1Hits: 0,
     misses: {},
     loads: {},
     loadMs: 0,
@@ -137,6 +178,21 @@ function fresh(): Mutable {
     overloads: 0,
     unpartitioned: 0,
     storeErrors: 0,
+    breakerOpened: 0,
+  };
+}
+
+function afterChange(counted: StoreCounters, event: StoreStateEvent | TrustEvent): StoreCounters {
+  if (event.type === 'l1-trust') {
+    const lost = counted.l1Trusted && !event.trusted;
+    return { ...counted, l1Trusted: event.trusted, trustLosses: counted.trustLosses + (lost ? 1 : 0) };
+  }
+  const { state, awayMs } = event;
+  return {
+    ...counted,
+    away: state === 'away',
+    outages: counted.outages + (state === 'away' ? 1 : 0),
+    awayMs: counted.awayMs + (state === 'up' ? awayMs : 0),
   };
 }
 

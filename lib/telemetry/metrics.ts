@@ -1,5 +1,5 @@
 import type { CacheGuardListener } from '../core/events.js';
-import { amplification, Counters, type DomainCounters } from './counters.js';
+import { amplification, Counters, type DomainCounters, type StoreCounters } from './counters.js';
 import { PrometheusPage } from './prometheus.js';
 
 /** What the guard of this process counted; injectable. */
@@ -15,6 +15,11 @@ export class CacheGuardMetrics {
   /** Counters by domain, since the start of the process. */
   snapshot(): Record<string, DomainCounters> {
     return this.counters.snapshot();
+  }
+
+  /** How this process stands with its store; the embedded one is never away. */
+  store(): StoreCounters {
+    return this.counters.store();
   }
 
   /** Loads per accepted value of one domain, or of all; `undefined` before the first accepted value. */

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import type * as PromClient from 'prom-client';
 import { CacheGuardConfigError } from '../core/errors.js';
 import type { CacheGuardEvent } from '../core/events.js';
-import type { Counters, DomainCounters } from './counters.js';
+import type { Counters, DomainCounters, StoreCounters } from './counters.js';
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const STALE_SECONDS = [0.1, 1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400];
@@ -19,8 +19,9 @@ interface Family {
 
 /** Labels are domains and outcomes, never keys. The amplification factor of a fleet is `sum(loads_total) / sum(accepted_total)`. */
 const FAMILIES: readonly Family[] = [
-  { name: 'hits_total', help: 'Reads answered from the store', label: 'state', read: (c) => c.hits },
+  { name: 'hits_total', help: 'Reads answered from what is kept', label: 'state', read: (c) => c.hits },
   { name: 'negative_hits_total', help: 'Reads answered by a kept absence', read: (c) => c.negativeHits },
+  { name: 'l1_hits_total', help: 'Reads answered from the memory of the process', read: (c) => c.l1Hits },
   { name: 'misses_total', help: 'Reads not answered from the store', label: 'cause', read: (c) => c.misses },
   { name: 'loads_total', help: 'Calls of loaders', label: 'outcome', read: (c) => c.loads },
   { name: 'accepted_total', help: 'Loaded values that became the cached one', read: (c) => c.accepted },
@@ -40,6 +41,23 @@ const FAMILIES: readonly Family[] = [
   { name: 'overloads_total', help: 'Loads refused for want of room', read: (c) => c.overloads },
   { name: 'unpartitioned_total', help: 'Reads without a partition, not cached', read: (c) => c.unpartitioned },
   { name: 'store_errors_total', help: 'Commands that the store did not answer', read: (c) => c.storeErrors },
+  { name: 'breaker_opened_total', help: 'Openings of the breaker on the loader', read: (c) => c.breakerOpened },
+];
+
+interface StoreFamily {
+  readonly kind: 'Gauge' | 'Counter';
+  readonly name: string;
+  readonly help: string;
+  read(counted: StoreCounters): number;
+}
+
+/** Of the process, without labels. */
+const STORE_FAMILIES: readonly StoreFamily[] = [
+  { kind: 'Gauge', name: 'store_up', help: '1 while the store answers', read: (c) => Number(!c.away) },
+  { kind: 'Gauge', name: 'l1_trusted', help: '1 while memory may serve as fresh', read: (c) => Number(c.l1Trusted) },
+  { kind: 'Counter', name: 'outages_total', help: 'How often the store went away', read: (c) => c.outages },
+  { kind: 'Counter', name: 'away_seconds_total', help: 'Length of ended outages', read: (c) => c.awayMs / 1_000 },
+  { kind: 'Counter', name: 'l1_trust_losses_total', help: 'Losses of trust in memory', read: (c) => c.trustLosses },
 ];
 
 /** `prom-client` if the application has it. */
@@ -77,6 +95,19 @@ export class PrometheusPage {
         },
       });
       this.registry.registerMetric(counter);
+    }
+    for (const family of STORE_FAMILIES) {
+      const { kind, name, help } = family;
+      const metric = new prom[kind]({
+        name: `cache_guard_${name}`,
+        help,
+        registers: [],
+        collect() {
+          this.reset();
+          this.inc(family.read(counters.store()));
+        },
+      });
+      this.registry.registerMetric(metric);
     }
     const registers = [this.registry];
     const histogram = (name: string, help: string, buckets: number[]) =>

@@ -5,6 +5,8 @@ import type { EntryKey } from '../core/keys.js';
 import type {
   AcquireReply,
   AcquireRequest,
+  BeatReply,
+  BeatRequest,
   CommitReply,
   CommitRequest,
   ReadReply,
@@ -13,7 +15,8 @@ import type {
   Store,
 } from '../core/store.js';
 
-export type StoreOperation = 'read' | 'acquire' | 'renew' | 'commit' | 'release' | 'invalidate' | 'advance' | 'sweep';
+export type StoreOperation =
+  'read' | 'acquire' | 'renew' | 'commit' | 'release' | 'invalidate' | 'advance' | 'sweep' | 'beat';
 
 /** Something that is going to happen to a call. */
 export interface Fault {
@@ -45,14 +48,20 @@ export class ChaosStore implements Store {
     invalidate: 0,
     advance: 0,
     sweep: 0,
+    beat: 0,
   };
   /** While true, no signal arrives. */
   deaf = false;
   /** In the order in which they strike. */
   private readonly planned = new Set<Planned>();
   private readonly closed = gate();
+  private readonly listeners: ((signal: Signal) => void)[] = [];
 
-  constructor(private readonly inner: Store) {}
+  /** @param remote `true` gives a store in this process what belongs to a distant one: heartbeats, and a tier in memory before it */
+  constructor(
+    private readonly inner: Store,
+    readonly remote = inner.remote,
+  ) {}
 
   /** The next calls reject, and nothing is executed. */
   fail(operation: StoreOperation, times = 1): Fault {
@@ -129,7 +138,16 @@ export class ChaosStore implements Store {
     return this.call('sweep', () => this.inner.sweep(domain, doomed));
   }
 
+  /** Heard by the listeners of this store only: another one of the same inner store stands for another process. */
+  async beat(request: BeatRequest): Promise<BeatReply> {
+    const reply = await this.call('beat', () => this.inner.beat(request));
+    if (!this.inner.remote && !this.deaf)
+      for (const listener of this.listeners) listener({ kind: 'heard', beat: request.beat });
+    return reply;
+  }
+
   onSignal(listener: (signal: Signal) => void): void {
+    this.listeners.push(listener);
     this.inner.onSignal((signal) => {
       if (!this.deaf) listener(signal);
     });

@@ -3,6 +3,7 @@ import { Cluster } from 'ioredis';
 import { storeContract, type StoreHarness } from 'nestjs-cache-guard/testing';
 import { afterAll, describe, inject, it } from 'vitest';
 import type { RedisConnect } from '../../lib/adapters/redis/client-shapes.js';
+import { makeBreaker } from '../../lib/adapters/breaker.js';
 import { RedisStore } from '../../lib/adapters/redis/redis-store.js';
 import { systemClock, systemIds } from '../../lib/adapters/system.js';
 import { uniqueNamespace } from '../support/namespace.js';
@@ -18,6 +19,7 @@ async function onRedis(connect: RedisConnect, run: (harness: StoreHarness) => Pr
       clock: systemClock,
       ids: systemIds(),
       commandTimeoutMs: 10_000,
+      makeBreaker,
     });
     stores.push(store);
     await store.open();

@@ -43,6 +43,7 @@ describe('the options', () => {
     ['a client that is none', { existingClient: { secret: 1 } }, 'existingClient', /Redis or Cluster/],
     ['a time-out without a unit', { commandTimeout: '1 second' }, 'commandTimeout', /'1 second'.*'250ms'/],
     ['a time-out of nothing', { commandTimeout: 0 }, 'commandTimeout', /at least 1ms/],
+    ['a way out that is none', { unsupportedRedis: 'memory' }, 'unsupportedRedis', /'embedded' or 'refuse'/],
     ['domains that are none', { domains: [] }, 'domains', /domain names/],
     ['a hook that is none', { afterCommit: true }, 'afterCommit', /\(action\) => boolean/],
     ['a switch that is none', { enabled: 'no' }, 'enabled', /true or false/],

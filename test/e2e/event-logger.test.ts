@@ -1,5 +1,10 @@
 import { Logger } from '@nestjs/common';
-import { CacheGuardStoreError, type CacheGuardEvent } from 'nestjs-cache-guard';
+import {
+  CacheGuardStoreError,
+  type CacheGuardEvent,
+  type InvalidationEvent,
+  type UncacheableEvent,
+} from 'nestjs-cache-guard';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { CacheGuardEventLogger } from '../../lib/nest/event-logger.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
@@ -14,8 +19,19 @@ const storeError: CacheGuardEvent = {
   error: new CacheGuardStoreError('CG_STORE_UNAVAILABLE', 'no answer within 1s', { key }),
 };
 const corrupt: CacheGuardEvent = { type: 'corrupt', domain, key, detail: 'no header' };
-const invalidation = { type: 'invalidation', domain, scope: 'key', mode: 'remove', count: 1 } as const;
-const uncacheable = { type: 'uncacheable', domain, key, detail: 'balances' } as const;
+const invalidation = (
+  outcome: InvalidationEvent['outcome'],
+  count = 1,
+  scope: InvalidationEvent['scope'] = 'key',
+): InvalidationEvent => ({ type: 'invalidation', domain, scope, mode: 'remove', outcome, count });
+const uncacheable = (origin: string, reason: UncacheableEvent['reason']): UncacheableEvent => ({
+  type: 'uncacheable',
+  domain,
+  key,
+  origin,
+  reason,
+  detail: 'balances',
+});
 const unencodable = { type: 'unencodable', domain, key, code: 'CG_UNENCODABLE' } as const;
 
 describe('the event logger', () => {
@@ -38,7 +54,7 @@ describe('the event logger', () => {
     expect(warnings()).toEqual([
       "Domain 'offers': the store failed to read (no answer within 1s); requests go on without it.",
     ]);
-    logger.log({ ...invalidation, outcome: 'failed' });
+    logger.log(invalidation('pending'));
     expect(warnings()).toHaveLength(2);
 
     clock.advance(29_999);
@@ -58,9 +74,9 @@ describe('the event logger', () => {
   it('logs what is wrong with a method once', () => {
     for (const origin of ['Offers.get', 'Offers.list', 'Offers.get']) {
       logger.log({ ...unencodable, origin, path: 'owner', detail: 'an instance of User' });
-      logger.log({ ...uncacheable, origin, reason: 'unencodable' });
-      logger.log({ ...uncacheable, origin, reason: 'inner-critical' });
-      logger.log({ ...uncacheable, origin, reason: 'asked' });
+      logger.log(uncacheable(origin, 'unencodable'));
+      logger.log(uncacheable(origin, 'inner-critical'));
+      logger.log(uncacheable(origin, 'asked'));
     }
     expect(warnings()).toHaveLength(4);
     expect(warnings()[0]).toMatch(/Offers\.get.*owner: an instance of User.*revive.*plain/);
@@ -68,14 +84,14 @@ describe('the event logger', () => {
   });
 
   it('remembers a bounded number of methods', () => {
-    for (let id = 0; id < 1_500; id++) logger.log({ ...uncacheable, origin: `made up ${id}`, reason: 'too-large' });
+    for (let id = 0; id < 1_500; id++) logger.log(uncacheable(`made up ${id}`, 'too-large'));
     expect(warnings()).toHaveLength(1_000);
   });
 
   it('logs overload and damaged bytes, and nothing of what is well', () => {
     logger.log(corrupt);
     logger.log({ type: 'overload', domain, key, bound: 'bulkhead' });
-    logger.log({ ...invalidation, outcome: 'applied' });
+    logger.log(invalidation('applied'));
     logger.log({ type: 'coalesced', domain, key });
     expect(warnings()).toEqual([
       "Domain 'offers': damaged or foreign bytes were read as a miss.",
@@ -83,12 +99,69 @@ describe('the event logger', () => {
     ]);
   });
 
+  it('says what became of invalidations that could not be carried out', () => {
+    for (const count of [1, 3]) logger.log(invalidation('pending', count));
+    logger.log(invalidation('carried-out', 4));
+    logger.log(invalidation('coarsened', 10_000));
+    logger.log(invalidation('failed'));
+    logger.log(invalidation('failed', 2, 'tag'));
+    expect(warnings()).toEqual([
+      "Domain 'offers': an invalidation (key, remove) could not reach the store: kept in this process, and carried out first when " +
+        'the store is back.',
+      "Domain 'offers': 10000 invalidations had been kept, too many: all of the domain is invalidated in their place.",
+      "Domain 'offers': an invalidation (key, remove) still kept for the store: lost with this process; old values may be served " +
+        'until their TTL.',
+      "Domain 'offers': 2 invalidations (tag, remove) still kept for the store: lost with this process; old values may be served " +
+        'until their TTL.',
+    ]);
+    expect(logs.of('debug')).toEqual([
+      "Domain 'offers': 4 invalidations (key, remove) that had been kept: carried out.",
+    ]);
+  });
+
+  it('logs every change of the store and how long it was away', () => {
+    logger.log({ type: 'store-state', state: 'away', awayMs: 0 });
+    logger.log({ type: 'store-state', state: 'settling', awayMs: 12_340 });
+    logger.log({ type: 'store-state', state: 'up', awayMs: 13_000 });
+    logger.log({ type: 'store-state', state: 'away', awayMs: 0 });
+    expect(warnings()).toEqual(Array(2).fill(expect.stringMatching(/^The store does not answer/)));
+    expect(logs.of('log')).toEqual([
+      expect.stringMatching(/^The store answers again after 12\.3 s: .* not fresh until all processes/),
+      'The store is in full use again after 13.0 s.',
+    ]);
+  });
+
+  it('logs trust at debug level, and the breakers of loaders', () => {
+    for (const trusted of [true, false]) logger.log({ type: 'l1-trust', trusted });
+    expect([logs.of('debug').length, logs.lines.length]).toEqual([2, 2]);
+    for (const state of ['open', 'closed'] as const) logger.log({ type: 'loader-breaker', domain, state });
+    expect(warnings()).toEqual(["Domain 'offers': its loader fails too often and is not called for a while."]);
+    expect(logs.of('log')).toEqual(["Domain 'offers': its loader is called again."]);
+  });
+
+  it('logs advice once per code, and evictions at most every 30 s', () => {
+    for (const node of ['a', 'b', 'a']) {
+      logger.log({ type: 'advice', code: 'plaintext', text: `plaintext ${node}` });
+      logger.log({ type: 'advice', code: 'little-headroom', text: `full ${node}` });
+      logger.log({ type: 'advice', code: 'no-memory-limit', text: `unlimited ${node}` });
+      logger.log({ type: 'advice', code: 'evicting', text: `evicting ${node}` });
+    }
+    const first = ['plaintext a', 'full a', 'evicting a'];
+    expect(warnings()).toEqual(first);
+    clock.advance(60_000);
+    expect(warnings()).toEqual([...first, "2 more of kind 'evicting' in the last 30 s."]);
+    logger.log({ type: 'advice', code: 'evicting', text: 'evicting c' });
+    expect(warnings().at(-1)).toBe('evicting c');
+    expect(logs.of('log')).toEqual(['unlimited a']);
+    expect(logs.of('debug')).toContain('plaintext b');
+  });
+
   it('shows keys at debug level only', () => {
     const origin = 'Offers.get';
     logger.log(corrupt);
     logger.log({ type: 'overload', domain, key, bound: 'keys-in-flight' });
     logger.log({ ...unencodable, origin, path: '', detail: 'a function' });
-    logger.log({ ...uncacheable, origin, reason: 'inner-private' });
+    logger.log(uncacheable(origin, 'inner-private'));
     logger.log(storeError);
     const shown = logs.lines.filter(({ text }) => text.includes('4711'));
     expect(shown.length).toBeGreaterThan(0);

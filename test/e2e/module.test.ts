@@ -207,15 +207,16 @@ describe('CacheGuardModule', () => {
     const { app, guard, logs } = await startApp({ imports: [CacheGuardModule.forRoot(options())] }, (builder) =>
       builder.overrideProvider(STORE).useValue(new AwayStore({ clock: systemClock })),
     );
-    const invalidate = () => failureOf(() => guard.invalidate({ domain: 'offers', key: 'a' }));
-    await invalidate();
+    const invalidate = () => guard.invalidate({ domain: 'offers', key: 'a' });
+    expect(await invalidate()).toEqual({ outcome: 'pending' });
     const atOnce = logs.of('warn').length;
     await invalidate();
     expect(logs.of('warn')).toHaveLength(atOnce);
     await app.close();
     const closed = logs.of('warn').length;
     expect(closed).toBeGreaterThan(atOnce);
-    await invalidate();
+    expect(logs.of('warn')).toContainEqual(expect.stringContaining('lost with this process'));
+    await failureOf(invalidate);
     expect(logs.of('warn')).toHaveLength(closed);
   });
 

@@ -224,7 +224,7 @@ describe('promise 2: a reply that is lost', () => {
   it.each([
     { when: 'quiet', write: false },
     { when: 'before a write elsewhere', write: true },
-  ])('after a commit ($when): no error, no wrong value, at most one further load', async ({ write }) => {
+  ])('after a commit ($when): no error, no wrong value, at most two further loads', async ({ write }) => {
     const [behind, others] = await bootBehindProxy();
     for (let round = 0; round < 5; round++) {
       const id = `lost.commit.${write}.${round}`;
@@ -249,7 +249,8 @@ describe('promise 2: a reply that is lost', () => {
       expect(fault.count).toBe(1);
       if (write) continue;
       expect(versions(reads)).toEqual({ 1: 50 });
-      expect(origin.loads(id).length, `loads of ${id}`).toBeLessThanOrEqual(2);
+      // One while the connection is away, and one because what was cached before is not trusted on its return.
+      expect(origin.loads(id).length, `loads of ${id}`).toBeLessThanOrEqual(3);
     }
   });
 

@@ -75,7 +75,7 @@ describe.each([
 
   it('where the old value is permitted at once: nobody notices, and the load is not tried again for a while', async () => {
     const backoff = { base: '30s', max: '60s' } as const;
-    await boot({ freshness: 'experience', stalePolicy: 'while-revalidate', backoff }, redis());
+    await boot({ freshness: 'experience', stalePolicy: 'while-revalidate', backoff, l1: false }, redis());
     const id = `behind.${label}`;
     await makeStale(id);
     origin.hold(id);
@@ -96,7 +96,7 @@ describe.each([
   it('where the old value stands in for a failure: everybody gets it, after one load', async () => {
     const backoff = { base: '30s', max: '60s' } as const;
     const patient = { softTimeout: '20s', loadTimeout: '30s', lease: { duration: '30s' } } as const;
-    await boot({ freshness: 'experience', stalePolicy: 'if-error', backoff, ...patient }, redis());
+    await boot({ freshness: 'experience', stalePolicy: 'if-error', backoff, ...patient, l1: false }, redis());
     const id = `instead.${label}`;
     await makeStale(id);
     origin.hold(id);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { startCluster, startRedis, type RedisCluster, type RedisServer } from '../support/redis-server.js';
+import { startCluster, type RedisCluster } from '../support/redis-cluster.js';
+import { startRedis, type RedisServer } from '../support/redis-server.js';
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { tally } from './support/facts.js';
 import { startFleet, type Fleet, type Member } from './support/fleet.js';
@@ -116,6 +117,8 @@ describe('promise 9: Redis is unreachable when a process starts', () => {
     await Promise.all(cluster.servers.map((server) => server.kill()));
     await servesWithoutRedis(() => fleet.boot({ origin: origin.url, policy, redis: { cluster: cluster.nodes } }));
     await Promise.all(cluster.servers.map((server) => server.restart()));
+    // The masters come back one after the other; what was loaded in between is not fresh before all has settled.
+    await fleet.all((member) => member.seen({ type: 'store-state', state: 'up' }));
     await usesTheCache();
   });
 });

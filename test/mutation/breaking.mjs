@@ -2,7 +2,7 @@
  * Each mutation takes one fence or guard out of the library; the test that is named must then fail. `find` occurs exactly once in
  * `file`. Names of tests are whole, with the store in brackets.
  *
- * @typedef {{ name: string, promise: number, file: string, find: string, replace: string, test: { file: string, name: string } }} Mutation
+ * @typedef {{ name: string, promise: number, file: string, find: string, replace: string, test: { file: string, name: string, project?: string } }} Mutation
  */
 
 /** @returns {(name: string, file: string, find: string, replace: string, test: [string, string]) => Mutation} */
@@ -15,4 +15,12 @@ export const breaking =
     find,
     replace,
     test: { file: `test/promises/${testFile}.test.ts`, name: `promise ${promise}: ${title}` },
+  });
+
+/** Of a guard that a unit test keeps. @returns {(name: string, file: string, find: string, replace: string, test: [string, string]) => Mutation} */
+export const breakingUnit =
+  (promise) =>
+  (name, file, find, replace, [testFile, title]) => ({
+    ...breaking(promise)(name, file, find, replace, [testFile, title]),
+    test: { file: `test/unit/${testFile}.test.ts`, name: title, project: 'unit' },
   });

@@ -1,4 +1,13 @@
+import { awayMutations } from './away-mutations.mjs';
+import { l1Mutations } from './l1-mutations.mjs';
 import { policyMutations } from './policy-mutations.mjs';
 import { protocolMutations } from './protocol-mutations.mjs';
+import { sourceMutations } from './source-mutations.mjs';
 
-export const mutations = [...protocolMutations, ...policyMutations];
+export const mutations = [
+  ...protocolMutations,
+  ...policyMutations,
+  ...l1Mutations,
+  ...awayMutations,
+  ...sourceMutations,
+];

@@ -33,8 +33,8 @@ export const policyMutations = [
   breaking(4)(
     "age counts from the load's end",
     'engine/landing.ts',
-    'const times = { beganMs: this.beganMs, loadMs };',
-    'const times = { beganMs: this.parts.maker.beganMs(attempt), loadMs };',
+    'const times = { beganMs: this.beganMs, loadMs };\n    const { maker } = this.parts;',
+    'const { maker } = this.parts;\n    const times = { beganMs: maker.beganMs(attempt), loadMs };',
     [AGE, "age counts from the loader's call [memory]"],
   ),
   breaking(4)(
@@ -62,8 +62,8 @@ export const policyMutations = [
   breaking(5)(
     'a load that was given up frees its slot',
     'engine/flight.ts',
-    'void running.settled.then(free);',
-    'void running.result.then(free);',
+    'void Promise.all([running.result, running.settled]).then(',
+    'void Promise.all([running.result]).then(',
     [WAIT, 'a slot of the bulkhead is held until the loader settles, though its load was given up [memory]'],
   ),
   breaking(5)(
@@ -73,10 +73,13 @@ export const policyMutations = [
     'clock.schedule(3_600_000, () => {',
     [WAIT, 'a Redis that hangs costs a read its command budgets, not more [redis]'],
   ),
-  breaking(5)('nested loads take a second slot', 'engine/flight.ts', 'if (this.nested) return () => {};', '', [
-    NESTED,
-    'nested loads take no second slot of a bulkhead of one [memory]',
-  ]),
+  breaking(5)(
+    'nested loads take a second slot',
+    'engine/flight.ts',
+    'if (this.nested) return await this.source.turn(this.abort.signal);',
+    '',
+    [NESTED, 'nested loads take no second slot of a bulkhead of one [memory]'],
+  ),
   breaking(5)(
     'loads that read each other wait for each other',
     'engine/reading.ts',
@@ -202,13 +205,13 @@ export const policyMutations = [
     '16-no-aliasing',
     'plain values: nobody can change what another has [memory]',
   ]),
-  breaking(16)('rich values are shared', 'engine/packing.ts', '      unused = undefined;\n', '', [
+  breaking(16)('rich values are shared', 'engine/packing.ts', '    unused = undefined;\n', '', [
     '16-no-aliasing',
     'values with dates, maps, sets and bytes are copied for each reader [memory]',
   ]),
   breaking(16)(
     'values that look like nothing are misses',
-    'engine/reading.ts',
+    'engine/hand-out.ts',
     '    return { value };\n',
     '    return value ? { value } : undefined;\n',
     [INPUT, 'the number 0 is a value: kept, and the same on hits [memory]'],

@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis';
 import { expect, onTestFinished, test } from 'vitest';
 import { Codecs } from '../../lib/adapters/codecs/index.js';
+import { makeBreaker } from '../../lib/adapters/breaker.js';
 import { RedisStore } from '../../lib/adapters/redis/redis-store.js';
 import { systemClock, systemIds } from '../../lib/adapters/system.js';
 import { CacheGuard } from '../../lib/engine/cache-guard.js';
@@ -14,7 +15,14 @@ test('promise 3: a Redis that is full and evicts nothing still takes invalidatio
   domains.register({ balances: { freshness: 'critical', softTtl: '1m' } }, 'test');
   const ids = systemIds();
   const connect = { url: server.url };
-  const store = new RedisStore({ namespace: 'full', connect, clock: systemClock, ids, commandTimeoutMs: 2_000 });
+  const store = new RedisStore({
+    namespace: 'full',
+    connect,
+    clock: systemClock,
+    ids,
+    commandTimeoutMs: 2_000,
+    makeBreaker,
+  });
   const guard = new CacheGuard({ domains, store, clock: systemClock, ids, codecs: new Codecs() });
   await guard.open();
   onTestFinished(() => guard.close());

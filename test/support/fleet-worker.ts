@@ -23,7 +23,8 @@ export class FleetWorker {
     child.stdout?.on('data', keep);
     child.stderr?.on('data', keep);
     child.on('message', (message) => this.settle(message as WorkerReply));
-    child.once('exit', (code, signal) => {
+    // Not before its last words have been read.
+    child.once('close', (code, signal) => {
       const ended = new Error(`Worker ${name} ended (${signal ?? code}).\n${this.output}`);
       for (const { reject } of this.pending.values()) reject(ended);
       this.pending.clear();
@@ -104,13 +105,15 @@ export interface WorkerReply {
 }
 
 export interface WorkerOptions {
+  /** A compiled worker that is somewhere else. */
+  readonly file?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly execArgv?: readonly string[];
 }
 
 /** Starts the worker `test/fleet/workers/<name>.ts` (compiled by the fleet's global setup) and waits until it serves. */
 export async function startWorker(name: string, options: WorkerOptions = {}): Promise<FleetWorker> {
-  const child = fork(join(CACHE_DIR, 'fleet/fleet/workers', `${name}.js`), [], {
+  const child = fork(options.file ?? join(CACHE_DIR, 'fleet/fleet/workers', `${name}.js`), [], {
     env: { ...process.env, ...options.env },
     execArgv: [...(options.execArgv ?? ['--enable-source-maps'])],
     serialization: 'advanced',

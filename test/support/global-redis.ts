@@ -1,6 +1,7 @@
 import type { ProvidedContext } from 'vitest';
 import type { TestProject } from 'vitest/node';
-import { startCluster, startRedis, type RedisCluster, type RedisServer } from './redis-server.js';
+import { startCluster, type RedisCluster } from './redis-cluster.js';
+import { startRedis, type RedisServer } from './redis-server.js';
 
 declare module 'vitest' {
   export interface ProvidedContext {

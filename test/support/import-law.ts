@@ -24,6 +24,7 @@ interface Floor {
 /** Built-ins without I/O, clocks or state. */
 const PURE_BUILTINS = ['node:crypto', 'node:buffer', 'node:util', 'node:string_decoder', 'node:url', 'node:zlib'];
 const DRIVERS: Readonly<Record<string, readonly string[]>> = {
+  breaker: ['cockatiel'],
   memory: ['lru-cache'],
   redis: ['ioredis', 'cluster-key-slot'],
   codecs: ['devalue', 'msgpackr'],
@@ -59,7 +60,7 @@ function floorOf(path: string): Floor | undefined {
       };
     case 'adapters': {
       // A file beside the folders is an adapter of one file.
-      const drivers = third === undefined ? [] : (DRIVERS[second] ?? []);
+      const drivers = DRIVERS[third === undefined ? second.replace(/\.ts$/, '') : second] ?? [];
       const home = third === undefined ? path : `adapters/${second}/`;
       return { own: ['core/', home], packages: (name) => isBuiltin(name) || drivers.includes(name) };
     }

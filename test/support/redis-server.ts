@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,38 +7,92 @@ import { endChild, isRunning, killWithParent, pauseChild, removeWithParent, resu
 import { freePort } from './ports.js';
 import { resolveRedisBinary, type RedisBinary } from './redis-binary.js';
 import { sendCommand } from './resp.js';
+import { makeCertificates, type Certificates } from './tls.js';
+
+/** A user of the server's access control list. */
+export interface RedisUser {
+  readonly name: string;
+  readonly password: string;
+  /** Such as `['~app:*', '&app:*', '+@read', '+evalsha']`. */
+  readonly rules: readonly string[];
+}
 
 export interface RedisOptions {
   /** Further command line arguments, such as `['--maxmemory', '1mb']`; they win over the defaults. */
   readonly args?: readonly string[];
 }
 
+export interface RedisAccess {
+  /** Of the default user (`requirepass`). */
+  readonly password?: string;
+  readonly users?: readonly RedisUser[];
+  /** TLS only, with certificates of its own; ask `whyNoTls()` first. */
+  readonly tls?: boolean;
+}
+
+export interface RedisRestart extends RedisOptions {
+  /**
+   * What the server finds: `data`, what it had written itself (nothing, unless `args` ask for persistence); `snapshot`, the state at the
+   * last `snapshot()`; `empty`, nothing. Default `data`.
+   */
+  readonly from?: 'data' | 'snapshot' | 'empty';
+}
+
 const READY_WITHIN_MS = 10_000;
+/** On a busy machine; elsewhere it takes two seconds. */
+export const FAILOVER_WITHIN_MS = 30_000;
 const DEFAULTS = ['--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--loglevel', 'warning'];
+
+/** Command line of a server on the port, whose files are in the folder. */
+type CommandLine = (port: number, dir: string) => readonly string[];
 
 /** A real Redis of this test's own. It dies with the test process, also while paused. */
 export class RedisServer {
   private child: ChildProcess | undefined;
   private readonly dir = mkdtempSync(join(tmpdir(), 'cache-guard-redis-'));
+  private readonly dataDir = join(this.dir, 'data');
+  private readonly snapshotDir = join(this.dir, 'snapshot');
   private readonly removeDir = removeWithParent(this.dir);
+  private certificates: Certificates | undefined;
 
   constructor(
     private readonly binary: RedisBinary,
     readonly port: number,
     private args: readonly string[],
-  ) {}
+    private readonly access: RedisAccess = {},
+    private readonly commandLine: CommandLine = defaultCommandLine,
+  ) {
+    mkdirSync(this.dataDir);
+  }
 
   get host(): string {
     return '127.0.0.1';
   }
 
+  /** Of the default user. */
   get url(): string {
-    return `redis://127.0.0.1:${this.port}`;
+    return this.urlOf('', this.access.password);
+  }
+
+  /** Of one of the `users`. */
+  urlFor(name: string): string {
+    const user = this.access.users?.find((one) => one.name === name);
+    if (!user) throw new Error(`This Redis has no user '${name}'.`);
+    return this.urlOf(name, user.password);
+  }
+
+  /** The authority that clients of a server with TLS must trust. */
+  get ca(): string | undefined {
+    return this.certificates?.ca;
   }
 
   get pid(): number {
     if (!this.child?.pid || !isRunning(this.child)) throw new Error('This Redis is not running.');
     return this.child.pid;
+  }
+
+  get isRunning(): boolean {
+    return this.child !== undefined && isRunning(this.child);
   }
 
   /** Freezes the server (SIGSTOP): connections stay open, nothing is answered. */
@@ -56,10 +110,22 @@ export class RedisServer {
     if (this.child) await endChild(this.child, 'SIGKILL');
   }
 
-  /** Starts again on the same port and data folder, after an orderly shutdown if it still runs. */
-  async restart(options: RedisOptions = {}): Promise<void> {
+  /** Keeps the state of this moment (and nothing of an earlier one) for `restart({ from: 'snapshot' })`. */
+  async snapshot(): Promise<void> {
+    await this.command('SAVE');
+    rmSync(this.snapshotDir, { recursive: true, force: true });
+    cpSync(this.dataDir, this.snapshotDir, { recursive: true });
+  }
+
+  /** Starts again on the same port, after an orderly shutdown if it still runs; by default on the same data folder. */
+  async restart({ args, from = 'data' }: RedisRestart = {}): Promise<void> {
     if (this.child) await endChild(this.child, 'SIGTERM');
-    if (options.args) this.args = options.args;
+    if (args) this.args = args;
+    if (from !== 'data') {
+      rmSync(this.dataDir, { recursive: true, force: true });
+      if (from === 'empty') mkdirSync(this.dataDir);
+      else cpSync(this.snapshotDir, this.dataDir, { recursive: true });
+    }
     await this.launch();
   }
 
@@ -71,12 +137,13 @@ export class RedisServer {
 
   /** Sends one command over a raw connection: for poking at the server from outside of any client library. */
   command(...args: (string | number)[]): Promise<string> {
-    return sendCommand(this.port, args);
+    return sendCommand({ port: this.port, password: this.access.password, ca: this.ca }, args);
   }
 
   /** Starts the process and waits until that very process answers. */
   async launch(): Promise<void> {
-    const args = ['--port', String(this.port), '--dir', this.dir, ...DEFAULTS, ...this.args];
+    if (this.access.tls) this.certificates ??= await makeCertificates(join(this.dir, 'tls'));
+    const args = [...this.commandLine(this.port, this.dataDir), ...this.accessArgs(), ...this.args];
     const child = spawn(this.binary.path, args, {
       env: { ...process.env, ...this.binary.env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -101,6 +168,24 @@ export class RedisServer {
     }
   }
 
+  private urlOf(user: string, password: string | undefined): string {
+    const login = password === undefined ? '' : `${user}:${encodeURIComponent(password)}@`;
+    return `${this.access.tls ? 'rediss' : 'redis'}://${login}127.0.0.1:${this.port}`;
+  }
+
+  private accessArgs(): string[] {
+    const { password, users = [] } = this.access;
+    const tls = this.certificates;
+    return [
+      ...(password === undefined ? [] : ['--requirepass', password]),
+      ...users.flatMap((user) => ['--user', user.name, 'on', `>${user.password}`, ...user.rules]),
+      ...(tls ? ['--port', '0', '--tls-port', String(this.port), '--tls-auth-clients', 'no'] : []),
+      ...(tls
+        ? ['--tls-cert-file', tls.certFile, '--tls-key-file', tls.keyFile, '--tls-ca-cert-file', tls.caFile]
+        : []),
+    ];
+  }
+
   private async answersAs(child: ChildProcess): Promise<boolean> {
     try {
       const reply = await this.command('PING');
@@ -118,69 +203,31 @@ export class RedisServer {
   }
 }
 
+function defaultCommandLine(port: number, dir: string): readonly string[] {
+  return ['--port', String(port), '--dir', dir, ...DEFAULTS];
+}
+
 /** Starts a standalone Redis on a free loopback port, without persistence unless `args` ask for it. */
-export function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
-  return launchOnFreePort(options.args ?? [], false);
+export function startRedis(options: RedisOptions & RedisAccess = {}): Promise<RedisServer> {
+  return launchOnFreePort(options);
 }
 
-export interface RedisCluster {
-  readonly nodes: { readonly host: string; readonly port: number }[];
-  /** The masters, in the order of `nodes`, to pause or kill one of them. */
-  readonly servers: readonly RedisServer[];
-  stop(): Promise<void>;
-}
-
-const SLOTS = 16_384;
-
-/** Starts a Cluster of three masters without replicas and waits until every node serves all slots. */
-export async function startCluster(options: RedisOptions & { masters?: number } = {}): Promise<RedisCluster> {
-  const masters = options.masters ?? 3;
-  const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000', ...(options.args ?? [])];
-  const starting = await Promise.allSettled(Array.from({ length: masters }, () => launchOnFreePort(args, true)));
-  const servers = starting.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
-  const stop = async (): Promise<void> => {
-    await Promise.all(servers.map((server) => server.stop()));
-  };
-  try {
-    const failed = starting.find((outcome) => outcome.status === 'rejected');
-    if (failed) throw failed.reason;
-    await joinCluster(servers);
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  return { nodes: servers.map(({ host, port }) => ({ host, port })), servers, stop };
-}
-
-async function joinCluster(servers: readonly RedisServer[]): Promise<void> {
-  const first = servers[0]!;
-  for (const [index, server] of servers.entries()) {
-    const from = Math.floor((index * SLOTS) / servers.length);
-    const to = Math.floor(((index + 1) * SLOTS) / servers.length) - 1;
-    await server.command('CLUSTER', 'ADDSLOTSRANGE', from, to);
-    await server.command('CLUSTER', 'SET-CONFIG-EPOCH', index + 1);
-    if (server !== first) await first.command('CLUSTER', 'MEET', server.host, server.port);
-  }
-  const deadline = Date.now() + READY_WITHIN_MS;
-  for (const server of servers) {
-    while (!isWhole(await server.command('CLUSTER', 'INFO'), servers.length)) {
-      if (Date.now() > deadline) throw new Error(`The Cluster did not form within ${READY_WITHIN_MS} ms.`);
-      await sleep(20);
-    }
-  }
-}
-
-function isWhole(info: string, nodes: number): boolean {
-  return ['cluster_state:ok', `cluster_slots_ok:${SLOTS}`, `cluster_known_nodes:${nodes}`].every((line) =>
-    info.includes(`${line}\r\n`),
-  );
+export interface LaunchOptions extends RedisOptions, RedisAccess {
+  /** Keeps the port of a cluster bus free as well. */
+  readonly bus?: boolean;
+  readonly commandLine?: CommandLine;
 }
 
 /** A port that was free may be taken a moment later by another test process: then the next one is tried. */
-async function launchOnFreePort(args: readonly string[], bus: boolean): Promise<RedisServer> {
+export async function launchOnFreePort({
+  args = [],
+  bus = false,
+  commandLine,
+  ...access
+}: LaunchOptions): Promise<RedisServer> {
   const binary = await resolveRedisBinary();
   for (let attempt = 1; ; attempt += 1) {
-    const server = new RedisServer(binary, await freePort({ bus }), args);
+    const server = new RedisServer(binary, await freePort({ bus }), args, access, commandLine);
     try {
       await server.launch();
       return server;
@@ -189,5 +236,24 @@ async function launchOnFreePort(args: readonly string[], bus: boolean): Promise<
       const taken = /address already in use|could not create server|failed listening/i.test(String(error));
       if (!taken || attempt === 10) throw error;
     }
+  }
+}
+
+/** Starts them at the same time; when one fails, none is left running. */
+export async function launchTogether(launches: readonly LaunchOptions[]): Promise<RedisServer[]> {
+  const outcomes = await Promise.allSettled(launches.map(launchOnFreePort));
+  const servers = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (!failed) return servers;
+  await Promise.all(servers.map((server) => server.stop()));
+  throw failed.reason;
+}
+
+/** Asks `holds` again and again until it says yes; errors count as no. */
+export async function until(what: string, holds: () => Promise<boolean>, withinMs = READY_WITHIN_MS): Promise<void> {
+  const deadline = Date.now() + withinMs;
+  while (!(await holds().catch(() => false))) {
+    if (Date.now() > deadline) throw new Error(`${what}: not within ${withinMs} ms.`);
+    await sleep(20);
   }
 }

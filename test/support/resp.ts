@@ -1,4 +1,5 @@
-import { createConnection } from 'node:net';
+import { connect } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 
 const CR = 0x0d;
 
@@ -63,14 +64,30 @@ export function encodeCommand(args: readonly (string | number)[]): string {
   return `*${args.length}\r\n${args.map((arg) => `$${Buffer.byteLength(String(arg))}\r\n${arg}\r\n`).join('')}`;
 }
 
+/** Where a server answers, and what it asks for first. */
+export interface Endpoint {
+  readonly port: number;
+  readonly password?: string | undefined;
+  /** The certificate authority of a server that speaks TLS. */
+  readonly ca?: string | undefined;
+}
+
 /**
  * Sends one command over a connection of its own and resolves with its reply: the text of a simple or bulk string or of
  * a number. Error replies reject.
  */
-export function sendCommand(port: number, args: readonly (string | number)[], timeoutMs = 1_000): Promise<string> {
+export function sendCommand(
+  to: number | Endpoint,
+  args: readonly (string | number)[],
+  timeoutMs = 1_000,
+): Promise<string> {
+  const { port, password, ca } = typeof to === 'number' ? ({ port: to } as Endpoint) : to;
   return new Promise((resolve, reject) => {
     const splitter = new FrameSplitter();
-    const socket = createConnection({ host: '127.0.0.1', port });
+    const where = { host: '127.0.0.1', port };
+    const socket = ca === undefined ? connect(where) : connectTls({ ...where, ca });
+    const ready = ca === undefined ? 'connect' : 'secureConnect';
+    let greetings = password === undefined ? 0 : 1;
     const settle = (error: Error | undefined, text = ''): void => {
       socket.destroy();
       if (error) reject(error);
@@ -79,14 +96,17 @@ export function sendCommand(port: number, args: readonly (string | number)[], ti
     socket.setTimeout(timeoutMs, () => settle(new Error(`No reply to ${args[0]} within ${timeoutMs} ms`)));
     socket.on('error', settle);
     socket.on('close', () => settle(new Error(`Connection closed before the reply to ${args[0]}`)));
-    socket.on('connect', () => socket.write(encodeCommand(args)));
-    socket.on('data', (chunk) => {
-      const frame = splitter.push(chunk)[0];
-      if (!frame) return;
-      const text = frame.toString('utf8');
-      const firstLine = text.slice(1, text.indexOf('\r\n'));
-      if (text.startsWith('-')) settle(new Error(firstLine));
-      else settle(undefined, text.startsWith('$') ? text.slice(firstLine.length + 3, -2) : firstLine);
+    socket.on(ready, () =>
+      socket.write(`${password === undefined ? '' : encodeCommand(['AUTH', password])}${encodeCommand(args)}`),
+    );
+    socket.on('data', (chunk: Buffer) => {
+      for (const frame of splitter.push(chunk)) {
+        const text = frame.toString('utf8');
+        const firstLine = text.slice(1, text.indexOf('\r\n'));
+        if (text.startsWith('-')) return settle(new Error(firstLine));
+        if ((greetings -= 1) >= 0) continue;
+        return settle(undefined, text.startsWith('$') ? text.slice(firstLine.length + 3, -2) : firstLine);
+      }
     });
   });
 }

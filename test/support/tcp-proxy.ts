@@ -1,67 +1,18 @@
 import { createConnection, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ArmedFault, type Fault, type FaultKind, type RequestMatch } from './proxy-fault.js';
 import { commandName, FrameSplitter } from './resp.js';
 
-/** Which requests a fault applies to: those whose bytes contain the text, or for which the function says yes. */
-export type RequestMatch = string | ((request: Buffer) => boolean);
-
-/** A fault that waits for its request. */
-export interface Fault {
-  /** Resolves when the fault has struck (for the first time): the reply was swallowed, or the message is being held. */
-  readonly struck: Promise<void>;
-  /** How often it has struck. */
-  readonly count: number;
-  /** Takes the fault away; whatever it holds goes on its way. */
-  release(): void;
-}
-
 export interface ProxyCounts {
-  /** Connections accepted so far, and those open now. */
+  /** Connections accepted so far, those open now, and those of them that died half open and are not given up by the client yet. */
   readonly connections: number;
   readonly open: number;
+  readonly dead: number;
   readonly bytesToServer: number;
   readonly bytesToClient: number;
   /** Requests forwarded, in all and by upper-cased command name: what the client sent, without what scripts call. */
   readonly requests: number;
   readonly commands: Readonly<Record<string, number>>;
-}
-
-type FaultKind = 'lose-reply' | 'hold-reply' | 'hold-request';
-
-class ArmedFault implements Fault {
-  readonly struck: Promise<void>;
-  readonly released: Promise<void>;
-  count = 0;
-  active = true;
-  private markStruck!: () => void;
-  private markReleased!: () => void;
-
-  constructor(
-    readonly kind: FaultKind,
-    private readonly match: RequestMatch,
-    private times: number,
-  ) {
-    this.struck = new Promise((resolve) => (this.markStruck = resolve));
-    this.released = new Promise((resolve) => (this.markReleased = resolve));
-  }
-
-  /** Claims the request for this fault; each claim uses up one of `times`. */
-  claims(request: Buffer): boolean {
-    if (!this.active || this.times <= 0) return false;
-    if (!(typeof this.match === 'string' ? request.includes(this.match) : this.match(request))) return false;
-    this.times -= 1;
-    return true;
-  }
-
-  strike(): void {
-    this.count += 1;
-    this.markStruck();
-  }
-
-  release(): void {
-    this.active = false;
-    this.markReleased();
-  }
 }
 
 /** One direction of a connection: handles frames strictly in order, each not before it is due and never while hung. */
@@ -84,6 +35,15 @@ class Lane {
   }
 }
 
+interface Pair {
+  readonly client: Socket;
+  readonly upstream: Socket;
+  /** Nothing passes any more, not even the end of the connection. */
+  dead: boolean;
+  /** Messages come over it. */
+  subscribed: boolean;
+}
+
 /**
  * A proxy between a client and Redis that can be told to misbehave. It understands the framing of RESP, so that it can
  * lose or hold the reply to one particular request, and no other. Replies are matched to requests by their order: do not
@@ -93,8 +53,11 @@ export class TcpProxy {
   hung: Promise<void> | undefined;
   private unhang: (() => void) | undefined;
   private readonly delays = { request: 0, reply: 0 };
-  private readonly pairs = new Set<{ client: Socket; upstream: Socket }>();
+  private readonly pairs = new Set<Pair>();
+  private readonly rewrites = new Set<readonly [find: Buffer, replace: Buffer]>();
+  private swallowing = false;
   private faults: ArmedFault[] = [];
+  private messageFaults: ArmedFault[] = [];
   private refusing = false;
   private tally = { connections: 0, bytesToServer: 0, bytesToClient: 0, requests: 0 };
   private commands: Record<string, number> = {};
@@ -116,7 +79,8 @@ export class TcpProxy {
 
   /** What has passed so far. */
   get counts(): ProxyCounts {
-    return { ...this.tally, open: this.pairs.size, commands: { ...this.commands } };
+    const dead = [...this.pairs].filter((pair) => pair.dead && !isGone(pair.client)).length;
+    return { ...this.tally, open: this.pairs.size, dead, commands: { ...this.commands } };
   }
 
   resetCounts(): void {
@@ -139,8 +103,30 @@ export class TcpProxy {
     this.cut();
   }
 
+  /**
+   * The other side vanishes without a word: from now on, every connection swallows what comes in either direction, and its end as well.
+   * New connections are accepted and treated alike, until `up()`. What was swallowed is lost: connections of that time stay dead.
+   */
+  halfOpen(): void {
+    this.swallowing = true;
+    for (const pair of this.pairs) pair.dead = true;
+  }
+
+  /** Ends `down()` and `halfOpen()` for new connections. */
   up(): void {
     this.refusing = false;
+    this.swallowing = false;
+    for (const { client, upstream, dead } of this.pairs) if (dead && isGone(client)) upstream.destroy();
+  }
+
+  /** Puts other bytes of the same number in every answer and push that holds `find`, until the returned function is called. */
+  rewrite(find: string, replace: string): () => void {
+    const pair = [Buffer.from(find), Buffer.from(replace)] as const;
+    if (pair[0].length !== pair[1].length || pair[0].length === 0) {
+      throw new Error('What replaces it must have the same number of bytes, or the framing would break.');
+    }
+    this.rewrites.add(pair);
+    return () => this.rewrites.delete(pair);
   }
 
   /** Stops forwarding in both directions without closing anything; new connections are accepted and get no answer. */
@@ -186,9 +172,33 @@ export class TcpProxy {
     return this.arm('hold-request', match, times);
   }
 
+  /** Destroys the connections that have subscribed, and no other. */
+  cutSubscribers(): void {
+    for (const pair of this.subscribers()) {
+      pair.client.destroy();
+      pair.upstream.destroy();
+      this.pairs.delete(pair);
+    }
+  }
+
+  /** `halfOpen()` for the connections that have subscribed; new ones are served. */
+  halfOpenSubscribers(): void {
+    for (const pair of this.subscribers()) pair.dead = true;
+  }
+
+  /** Loses messages to subscribers, while their connections stand and everything else passes. */
+  loseMessages(match: RequestMatch, times = Infinity): Fault {
+    return this.armForMessages('lose-message', match, times);
+  }
+
+  /** Keeps a message to a subscriber (and all later ones) back until `release()`. */
+  holdMessages(match: RequestMatch, times = 1): Fault {
+    return this.armForMessages('hold-message', match, times);
+  }
+
   /** Closes everything; nothing of the proxy remains. */
   async stop(): Promise<void> {
-    for (const fault of this.faults) fault.release();
+    for (const fault of [...this.faults, ...this.messageFaults]) fault.release();
     this.resume();
     this.down();
     await new Promise<void>((resolve) => this.server.close(() => resolve()));
@@ -198,6 +208,16 @@ export class TcpProxy {
     const fault = new ArmedFault(kind, match, times);
     this.faults.push(fault);
     return fault;
+  }
+
+  private armForMessages(kind: FaultKind, match: RequestMatch, times: number): Fault {
+    const fault = new ArmedFault(kind, match, times);
+    this.messageFaults.push(fault);
+    return fault;
+  }
+
+  private subscribers(): Pair[] {
+    return [...this.pairs].filter(({ subscribed }) => subscribed);
   }
 
   private claim(request: Buffer): ArmedFault | undefined {
@@ -210,8 +230,8 @@ export class TcpProxy {
       client.destroy();
       return;
     }
-    const upstream = createConnection({ host: '127.0.0.1', port: this.targetPort });
-    const pair = { client, upstream };
+    const upstream = createConnection({ host: '127.0.0.1', port: this.targetPort, allowHalfOpen: true });
+    const pair: Pair = { client, upstream, dead: this.swallowing, subscribed: false };
     this.pairs.add(pair);
     this.tally.connections += 1;
     const close = (): void => {
@@ -219,7 +239,14 @@ export class TcpProxy {
       upstream.destroy();
       this.pairs.delete(pair);
     };
-    for (const socket of [client, upstream]) socket.setNoDelay(true).on('error', close).on('close', close);
+    const onClose = (): void => {
+      // Whoever is left of a dead connection is not told.
+      if (!pair.dead || (isGone(client) && (isGone(upstream) || !this.swallowing))) close();
+    };
+    for (const socket of [client, upstream]) {
+      socket.setNoDelay(true).on('error', onClose).on('close', onClose);
+      socket.on('end', () => (pair.dead ? onClose() : socket.end()));
+    }
 
     /** Sent and not answered yet, oldest first, each with the fault that will strike its reply. */
     const unanswered: (ArmedFault | undefined)[] = [];
@@ -235,8 +262,9 @@ export class TcpProxy {
         fault.strike();
         await fault.released;
       }
-      if (upstream.destroyed) return;
+      if (pair.dead || upstream.destroyed) return;
       unanswered.push(fault?.kind === 'hold-request' ? undefined : fault);
+      if (commandName(frame) === 'SUBSCRIBE') pair.subscribed = true;
       this.count(frame);
       upstream.write(frame);
     };
@@ -257,10 +285,25 @@ export class TcpProxy {
         }
         await fault.released;
       }
-      if (client.destroyed) return;
+      const onMessage = pair.subscribed ? this.messageFaults.find((one) => one.claims(frame)) : undefined;
+      onMessage?.strike();
+      if (onMessage?.kind === 'lose-message') return;
+      await onMessage?.released;
+      if (pair.dead || client.destroyed) return;
       this.tally.bytesToClient += frame.length;
-      client.write(frame);
+      client.write(this.rewritten(frame));
     };
+  }
+
+  private rewritten(frame: Buffer): Buffer {
+    let bytes = frame;
+    for (const [find, replace] of this.rewrites) {
+      for (let at = bytes.indexOf(find); at !== -1; at = bytes.indexOf(find, at + find.length)) {
+        if (bytes === frame) bytes = Buffer.from(frame);
+        replace.copy(bytes, at);
+      }
+    }
+    return bytes;
   }
 
   private count(request: Buffer): void {
@@ -271,9 +314,14 @@ export class TcpProxy {
   }
 }
 
+function isGone(socket: Socket): boolean {
+  return socket.destroyed || socket.readableEnded;
+}
+
 /** Starts a proxy on a free loopback port in front of `targetPort`. */
 export async function startProxy(targetPort: number): Promise<TcpProxy> {
-  const server = createServer();
+  // The end of a connection is passed on by us, or swallowed.
+  const server = createServer({ allowHalfOpen: true });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host: '127.0.0.1', port: 0 }, () => resolve());

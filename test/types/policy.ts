@@ -44,6 +44,9 @@ void ({
   backoff: { base: '1s', max: '10s' },
   lease: { keys: 'none', duration: '1s' },
   bulkhead: { concurrency: 4, queue: 10 },
+  maxLoadsPerSecond: 0.5,
+  breaker: { failures: 5, pause: '2s' },
+  l1: { maxEntries: 100, maxBytes: 1_000_000, maxAge: '1s' },
   maxKeysInFlight: 100,
   hitForMiss: '1s',
   codec: { id: 64, name: 'own', encode: () => Buffer.alloc(0), decode: (bytes) => bytes.length },
@@ -78,6 +81,17 @@ void ({ freshness, lease: 5 } satisfies DomainPolicyConfig);
 void ({ freshness, lease: { keys: 'some' } } satisfies DomainPolicyConfig);
 // @ts-expect-error: misspelt inside
 void ({ freshness, bulkhead: { concurency: 4 } } satisfies DomainPolicyConfig);
+// @ts-expect-error: a number, not a duration
+void ({ freshness, maxLoadsPerSecond: '5s' } satisfies DomainPolicyConfig);
+// @ts-expect-error: how many failures has no default
+void ({ freshness, breaker: { pause: '1s' } } satisfies DomainPolicyConfig);
+// @ts-expect-error: no duration
+void ({ freshness, breaker: { failures: 1, pause: 'a second' } } satisfies DomainPolicyConfig);
+void ({ freshness, l1: false } satisfies DomainPolicyConfig);
+// @ts-expect-error: it is on by default; `true` would say nothing
+void ({ freshness, l1: true } satisfies DomainPolicyConfig);
+// @ts-expect-error: misspelt inside
+void ({ freshness, l1: { max: 5 } } satisfies DomainPolicyConfig);
 // @ts-expect-error: no object
 void ({ freshness, backoff: '1s' } satisfies DomainPolicyConfig);
 // @ts-expect-error: `true` would not say above what

@@ -51,9 +51,15 @@ describe('pages know everything that the code has', () => {
   });
 
   it('every event', () => {
-    const types = found(read('lib/core/events.ts'), /Of(?:Key)?<'([\w-]+)'>/g);
+    const types = found(read('lib/core/events.ts'), /(?:Of(?:Key)?<|readonly type: )'([\w-]+)'/g);
     expect(types.length).toBeGreaterThan(10);
     expect(types.filter((type) => !doc('events-and-metrics.md').includes(`| \`${type}\``))).toEqual([]);
+  });
+
+  it('every code of advice', () => {
+    const codes = found(/export type AdviceCode =([^;]*);/.exec(read('lib/core/events.ts'))![1]!, /'([\w-]+)'/g);
+    expect(codes.length).toBeGreaterThan(3);
+    expect(codes.filter((code) => !doc('redis.md').includes(`| \`${code}\``))).toEqual([]);
   });
 
   it('every metric', () => {
@@ -93,6 +99,10 @@ it.each<object>([
   { freshness: 'critical', stalePolicy: 'no-store', softTtl: '1s' },
   { freshness: 'experience', loadTimeout: '1s', softTimeout: '2s' },
   { freshness: 'experience', jitter: 1 },
+  { freshness: 'experience', maxLoadsPerSecond: '5s' },
+  { freshness: 'experience', breaker: {} },
+  { freshness: 'critical', l1: {} },
+  { freshness: 'experience', stalePolicy: 'never', l1: {} },
 ])('the refusal of %o reads as policies.md says', (config) => {
   let message = 'accepted';
   try {

@@ -24,6 +24,27 @@ export function withinBudget<T>(work: Promise<T>, what: string, ms: number, cloc
 }
 
 export function unavailable(what: string, cause?: unknown): CacheGuardStoreError {
-  const reason = cause instanceof Error ? `: ${cause.message}` : '';
-  return new CacheGuardStoreError('CG_STORE_UNAVAILABLE', `Redis: ${what}${reason}.`, { cause });
+  const reason = cause instanceof Error ? `: ${cause.message.replace(/\.$/, '')}` : '';
+  return new CacheGuardStoreError('CG_STORE_UNAVAILABLE', `Redis: ${what}${reason}.`, { cause: bare(cause) });
+}
+
+/** ioredis hangs the command on its errors, with passwords and values among the arguments. */
+function bare(cause: unknown): unknown {
+  if (!(cause instanceof Error)) return undefined;
+  const shown = new Error(cause.message);
+  shown.name = cause.name;
+  if (cause.stack !== undefined) shown.stack = cause.stack;
+  return shown;
+}
+
+/** Whether a command failed because the server is not there or cannot serve: an error that it replied tells of the command. */
+export function isOutage(error: unknown): boolean {
+  const { cause } = error as { cause?: unknown };
+  if (!(cause instanceof Error) || cause.name !== 'ReplyError') return true;
+  return /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|BUSY)/.test(cause.message);
+}
+
+/** Whether a server of a cluster replied that a key lives elsewhere, or nowhere for now. */
+export function isMoved(error: unknown): boolean {
+  return error instanceof Error && /^(MOVED|ASK|CLUSTERDOWN)/.test(error.message);
 }

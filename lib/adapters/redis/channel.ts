@@ -1,12 +1,15 @@
-import type { Signal } from '../../core/store.js';
+import type { KeySignal } from '../../core/store.js';
 import type { Keyspace } from './keyspace.js';
 import type { Topology } from './topology.js';
 
+/** What arrives: a signal, or one server's share of a beat. */
+export type Message = KeySignal | { readonly kind: 'beat'; readonly beat: number; readonly from: string };
+
 /**
  * Messages of the scripts: `w|<µs>|<key>|<loaded>` a lease that we wait for ended, `i|<µs>|<key>` invalidated, `r|<key>` replaced while fresh,
- * `g|<µs>|<generation>` advanced.
+ * `g|<µs>|<generation>` advanced, `h|<beat>|<server>` a beat of this process.
  */
-export function parseSignal(message: string): Signal | undefined {
+export function parseMessage(message: string): Message | undefined {
   const [kind, first = '', rest, loaded] = message.split('|', 4);
   const atMs = Number(first) / 1_000;
   switch (kind) {
@@ -18,6 +21,8 @@ export function parseSignal(message: string): Signal | undefined {
       return rest && Number.isFinite(atMs) ? { kind: 'invalidated', key: rest, atMs } : undefined;
     case 'g':
       return rest && Number.isFinite(atMs) ? { kind: 'advanced', generation: rest, value: Number(first) } : undefined;
+    case 'h':
+      return rest ? { kind: 'beat', beat: Number(first), from: rest } : undefined;
     default:
       return undefined;
   }
@@ -28,10 +33,10 @@ export function listen(
   { subscriber }: Pick<Topology, 'subscriber'>,
   keyspace: Keyspace,
   process: string,
-  onSignal: (signal: Signal) => void,
+  onMessage: (message: Message) => void,
 ): Promise<void> {
-  return subscriber.subscribe([keyspace.broadcastChannel, keyspace.processChannelPrefix + process], (message) => {
-    const signal = parseSignal(message);
-    if (signal) onSignal(signal);
+  return subscriber.subscribe([keyspace.broadcastChannel, keyspace.processChannelPrefix + process], (text) => {
+    const message = parseMessage(text);
+    if (message) onMessage(message);
   });
 }

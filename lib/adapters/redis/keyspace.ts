@@ -10,10 +10,12 @@ import type { EntryKey } from '../../core/keys.js';
  * | `<ns>:l:{<key>}`        | its lease, attempts, back-off               |
  * | `<ns>:v:{<key>}`        | the least version that is still accepted    |
  * | `<ns>:g:{<generation>}` | a tag's or domain's generation              |
+ * | `<ns>:live`             | processes by the time of their last beat    |
  * | `<ns>:all`              | channel of invalidations                    |
  * | `<ns>:p:<process>`      | channel to one process                      |
  */
 export class Keyspace {
+  /** @param namespace with the key prefix of the connection before it */
   constructor(private readonly namespace: string) {}
 
   entry(key: EntryKey): string {
@@ -32,9 +34,13 @@ export class Keyspace {
     return `${this.namespace}:g:{${name}}`;
   }
 
-  /** For SCAN; the characters of namespaces and domains have no meaning in a glob pattern. */
+  /** For SCAN. */
   entriesOf(domain: string): string {
-    return `${this.namespace}:e:{${domain}:*`;
+    return `${this.namespace.replace(/[*?[\]\\]/g, '\\$&')}:e:{${domain}:*`;
+  }
+
+  get live(): string {
+    return `${this.namespace}:live`;
   }
 
   get broadcastChannel(): string {

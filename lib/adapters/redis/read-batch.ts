@@ -1,3 +1,4 @@
+import { isMoved } from './budget.js';
 import type { NodeLink } from './node-link.js';
 import type { Topology } from './topology.js';
 
@@ -63,11 +64,16 @@ export class ReadBatcher {
     for (const [link, all] of byLink) {
       for (let from = 0; from < all.length; from += MOST_KEYS) {
         const keys = all.slice(from, from + MOST_KEYS);
-        this.bounded(this.ask(link, keys)).then(
-          ({ values, epoch }) =>
-            keys.forEach((key, i) => batch.get(key)!.settle.resolve({ bytes: values[i] ?? null, epoch, link })),
-          (error: unknown) => keys.forEach((key) => batch.get(key)!.settle.reject(error)),
-        );
+        link
+          .run(() => this.bounded(this.ask(link, keys)))
+          .then(
+            ({ values, epoch }) =>
+              keys.forEach((key, i) => batch.get(key)!.settle.resolve({ bytes: values[i] ?? null, epoch, link })),
+            (error: unknown) => {
+              if (isMoved((error as { cause?: unknown }).cause)) this.topology.refresh();
+              keys.forEach((key) => batch.get(key)!.settle.reject(error));
+            },
+          );
       }
     }
   }

@@ -1,4 +1,6 @@
+import type { MakeBreaker } from '../../core/breaker.js';
 import type { Clock } from '../../core/clock.js';
+import type { CacheGuardStoreError } from '../../core/errors.js';
 import type { InvalidationMode } from '../../core/events.js';
 import type { GenerationName, Generations } from '../../core/generations.js';
 import type { Ids } from '../../core/ids.js';
@@ -6,6 +8,8 @@ import type { EntryKey } from '../../core/keys.js';
 import type {
   AcquireReply,
   AcquireRequest,
+  BeatReply,
+  BeatRequest,
   CommitReply,
   CommitRequest,
   ReadReply,
@@ -15,12 +19,15 @@ import type {
 } from '../../core/store.js';
 import { unavailable, withinBudget } from './budget.js';
 import { listen } from './channel.js';
-import type { RedisConnect } from './client-shapes.js';
+import { keyPrefixOf, type NodeClient, type RedisConnect } from './client-shapes.js';
 import { parseGeneration } from './generation-record.js';
+import { Heartbeat } from './heartbeat.js';
 import { Keyspace } from './keyspace.js';
-import type { NodeLink } from './node-link.js';
+import { NodeLink } from './node-link.js';
+import { Patrol } from './patrol.js';
 import { ReadBatcher, type Answer } from './read-batch.js';
 import { Script } from './script.js';
+import { ScriptRunner, type Argument } from './script-runner.js';
 import { sweepNode } from './sweep.js';
 import { topologyOf, type Topology } from './topology.js';
 
@@ -32,12 +39,14 @@ const scripts = {
   invalidate: new Script('invalidate'),
   generations: new Script('generations'),
   advance: new Script('advance'),
+  beat: new Script('beat'),
 };
 
 /** How long a removed entry's header stays, so that the next miss knows its cause. */
 const TOMBSTONE_MS = 60_000;
 
-type Argument = string | number | Buffer;
+/** A beat follows the one before it within less. */
+const SOONER_MS = 300;
 
 export interface RedisStoreOptions {
   /** First part of every name in Redis. */
@@ -47,21 +56,38 @@ export interface RedisStoreOptions {
   readonly ids: Ids;
   /** Milliseconds; no command waits longer for its answer, however the client is configured. */
   readonly commandTimeoutMs: number;
+  /** Keeps commands away from a server that does not answer them. */
+  readonly makeBreaker: MakeBreaker;
 }
 
 /** Entries, leases and generations in Redis: standalone, Sentinel or Cluster. */
 export class RedisStore implements Store {
+  readonly remote = true;
+  private readonly heartbeat: Heartbeat;
+  private readonly patrol: Patrol;
   private readonly topology: Topology;
   private readonly keyspace: Keyspace;
   private readonly reads: ReadBatcher;
+  private readonly runner: ScriptRunner;
   private readonly listeners: ((signal: Signal) => void)[] = [];
   private opening: Promise<void> | undefined;
   private closed = false;
 
   constructor(private readonly options: RedisStoreOptions) {
-    this.keyspace = new Keyspace(options.namespace);
-    this.topology = topologyOf(options.connect, options.clock, options.commandTimeoutMs);
+    this.keyspace = new Keyspace(keyPrefixOf(options.connect) + options.namespace);
+    const { clock, commandTimeoutMs, ids, makeBreaker } = options;
+    const emit = (signal: Signal) => this.emit(signal);
+    const makeLink = (client: NodeClient, mends: boolean) => {
+      client.on('ready', () => this.patrol.walk(true));
+      return new NodeLink(client, clock, makeBreaker, mends, (over) => emit({ kind: 'lost', over }));
+    };
+    this.topology = topologyOf(options.connect, makeLink, commandTimeoutMs, () => emit({ kind: 'gap' }));
+    this.runner = new ScriptRunner(this.topology, clock, commandTimeoutMs);
     this.reads = new ReadBatcher(this.topology, (work) => this.bounded('a read', work));
+    // Given up before a command of the same moment: what one process noticed as an outage, no other must have slept through.
+    const beatTimeoutMs = Math.max(commandTimeoutMs / 2, commandTimeoutMs - SOONER_MS);
+    this.heartbeat = new Heartbeat(this.topology, this.keyspace, ids.process, scripts.beat, emit, clock, beatTimeoutMs);
+    this.patrol = new Patrol(this.topology, clock, emit, (work) => this.bounded('INFO', work));
     // An unheard 'error' event would end the process; every command learns of the trouble by itself.
     this.topology.onError(() => {});
   }
@@ -69,6 +95,11 @@ export class RedisStore implements Store {
   open(): Promise<void> {
     this.opening ??= this.bounded('connecting', this.connect()).catch(() => {});
     return this.opening;
+  }
+
+  /** Why a server must not be used; known once it has answered. */
+  refusal(): CacheGuardStoreError | undefined {
+    return this.topology.masters().find((link) => link.refusal)?.refusal;
   }
 
   now(key: EntryKey): number {
@@ -98,7 +129,7 @@ export class RedisStore implements Store {
       request.leaseMs,
       request.honourBackoff ? 1 : 0,
       this.options.ids.process,
-      this.deadline(link),
+      this.runner.deadline(link),
     ]);
     const generations = this.ensureGenerations(request.generations, request.generationTtlMs);
     const [granted, known] = await Promise.allSettled([grant, generations]);
@@ -132,11 +163,11 @@ export class RedisStore implements Store {
 
   async commit(request: CommitRequest): Promise<CommitReply> {
     const { key, token, kind, bytes, hardMs, seenId, versionWindowMs } = request;
-    const link = this.topology.linkFor(this.keyspace.entry(key));
-    if ((link.known ?? (await link.identify())) !== request.epoch)
-      return { outcome: 'fenced-epoch', generations: new Map() };
+    const home = this.keyspace.entry(key);
+    const epoch = await this.runner.at(home, async (link) => link.known ?? link.identify(), 'identifying the server');
+    if (epoch !== request.epoch) return { outcome: 'fenced-epoch', generations: new Map() };
     const keys = [this.keyspace.entry(key), this.keyspace.lease(key), this.keyspace.versionFloor(key)];
-    const written = this.run(key, scripts.commit, keys, () => [
+    const written = this.run(key, scripts.commit, keys, (link) => [
       token,
       kind,
       bytes,
@@ -146,7 +177,7 @@ export class RedisStore implements Store {
       this.keyspace.processChannelPrefix,
       this.keyspace.broadcastChannel,
       key,
-      this.deadline(link),
+      this.runner.deadline(link),
     ]);
     const [{ reply }, generations] = await Promise.all([written, this.readGenerations(request.generations)]);
     const outcome = String((reply as Buffer[])[0]);
@@ -171,7 +202,7 @@ export class RedisStore implements Store {
 
   async advance(generation: GenerationName, mode: InvalidationMode, ttlMs: number): Promise<void> {
     const name = this.keyspace.generation(generation);
-    await this.runAt(name, scripts.advance, [name], (_link, epoch) => [
+    await this.runner.run(name, scripts.advance, [name], (_link, epoch) => [
       mode,
       Math.ceil(ttlMs),
       epoch,
@@ -191,23 +222,36 @@ export class RedisStore implements Store {
     return swept;
   }
 
+  beat(request: BeatRequest): Promise<BeatReply> {
+    if (this.closed) return Promise.reject(unavailable('the store is closed'));
+    this.patrol.walk();
+    return this.heartbeat.beat(request);
+  }
+
   onSignal(listener: (signal: Signal) => void): void {
     this.listeners.push(listener);
   }
 
   async close(): Promise<void> {
     this.closed = true;
+    this.runner.close();
     this.listeners.length = 0;
     this.topology.close();
   }
 
   private async connect(): Promise<void> {
-    const listening = listen(this.topology, this.keyspace, this.options.ids.process, (signal) => {
-      for (const listener of this.listeners) listener(signal);
+    const { topology, keyspace, options } = this;
+    const listening = listen(topology, keyspace, options.ids.process, (message) => {
+      if (message.kind === 'beat') this.heartbeat.heard(message.beat, message.from);
+      else this.emit(message);
     });
     // Both at once: whichever fails first, the other has somebody who hears of it.
     await Promise.all([listening, this.topology.connect()]);
     await Promise.all(this.topology.masters().map((link) => link.identify()));
+  }
+
+  private emit(signal: Signal): void {
+    for (const listener of this.listeners) listener(signal);
   }
 
   /** All at once where one server has all; a cluster keeps each generation in a slot of its own. */
@@ -216,7 +260,7 @@ export class RedisStore implements Store {
     const groups = this.topology.spread ? keys.map((key) => [key]) : keys.length > 0 ? [keys] : [];
     const answers = await Promise.all(
       groups.map(async (group) => {
-        const { reply, epoch } = await this.runAt(group[0]!, scripts.generations, group, (_link, known) => [
+        const { reply, epoch } = await this.runner.run(group[0]!, scripts.generations, group, (_link, known) => [
           Math.ceil(ttlMs),
           known,
         ]);
@@ -233,38 +277,7 @@ export class RedisStore implements Store {
   }
 
   private run(key: EntryKey, script: Script, keys: readonly string[], args: (link: NodeLink) => readonly Argument[]) {
-    return this.runAt(this.keyspace.entry(key), script, keys, args);
-  }
-
-  /** Runs a script on the server that has `home`, whose clock and identity are known by then. */
-  private runAt(
-    home: string,
-    script: Script,
-    keys: readonly string[],
-    args: (link: NodeLink, epoch: number) => readonly Argument[],
-  ) {
-    const work = async () => {
-      if (this.closed) throw unavailable('the store is closed');
-      const link = this.topology.linkFor(home);
-      const epoch = link.known ?? (await link.identify());
-      const sentAt = link.clock.start();
-      try {
-        const reply = await script.run(link.client, keys, args(link, epoch));
-        const stamped =
-          Array.isArray(reply) && reply.length > 1 && (script === scripts.acquire || script === scripts.commit);
-        if (stamped) link.clock.learn(Number(reply[1]) / 1_000, sentAt);
-        return { link, epoch, reply };
-      } catch (error) {
-        if (error instanceof Error && /^(MOVED|ASK|CLUSTERDOWN)/.test(error.message)) this.topology.refresh();
-        throw error;
-      }
-    };
-    return this.bounded(`the script '${script.name}'`, work());
-  }
-
-  /** Server time after which a command that was held up on its way must do nothing: nobody waits for it any more. */
-  private deadline(link: NodeLink): number {
-    return Math.ceil((link.clock.now() ?? Infinity) + this.options.commandTimeoutMs);
+    return this.runner.run(this.keyspace.entry(key), script, keys, args);
   }
 
   private bounded<T>(what: string, work: Promise<T>): Promise<T> {

@@ -1,15 +1,12 @@
 import calculateSlot from 'cluster-key-slot';
 import { Redis, type Cluster } from 'ioredis';
-import type { Clock } from '../../core/clock.js';
 import { unavailable } from './budget.js';
-import { isCluster, OWN_OPTIONS, type RedisConnect } from './client-shapes.js';
-import { NodeLink } from './node-link.js';
+import { isCluster, OWN_OPTIONS, type NodeClient, type RedisConnect } from './client-shapes.js';
+import type { NodeLink } from './node-link.js';
+import { ClusterSubscriber, SingleSubscriber, type Subscriber } from './subscriber.js';
 
-/** What receives messages. */
-export interface Subscriber {
-  /** Subscribes now or as soon as it is connected, and again after each reconnect. */
-  subscribe(channels: readonly string[], onMessage: (message: string) => void): Promise<void>;
-}
+/** `mends`: the connection may be closed and opened again. */
+type MakeLink = (client: NodeClient, mends: boolean) => NodeLink;
 
 /** The servers behind a store: which one has a key, and how to stop talking to all of them. */
 export interface Topology {
@@ -26,18 +23,18 @@ export interface Topology {
   close(): void;
 }
 
-/** Duplicates what was handed in, or connects: our connections are our own, with our own rules. */
-export function topologyOf(connect: RedisConnect, clock: Clock, timeoutMs: number): Topology {
-  const own = { ...OWN_OPTIONS, connectTimeout: Math.max(timeoutMs, 1_000) };
+/**
+ * Duplicates what was handed in, or connects: our connections are our own, with our own rules.
+ *
+ * @param onGap called when messages may have been missed
+ */
+export function topologyOf(connect: RedisConnect, makeLink: MakeLink, timeoutMs: number, onGap: () => void): Topology {
+  const connectTimeout = Math.max(timeoutMs, 1_000);
+  // A sentinel that hangs must not keep the others from being asked.
+  const own = { ...OWN_OPTIONS, connectTimeout, sentinelCommandTimeout: Math.max(timeoutMs / 2, 100) };
   const client = open(connect, own);
-  if (isCluster(client)) return new ClusterTopology(client, clock);
-  // A listener keeps trying and re-subscribes by itself; its messages are not answers to anybody.
-  const listener = client.duplicate({
-    ...own,
-    enableOfflineQueue: true,
-    maxRetriesPerRequest: null,
-  });
-  return new SingleTopology(client, listener, clock);
+  if (isCluster(client)) return new ClusterTopology(client, makeLink, onGap);
+  return new SingleTopology(client, makeLink, onGap);
 }
 
 function open(connect: RedisConnect, own: object): Redis | Cluster {
@@ -51,32 +48,35 @@ function open(connect: RedisConnect, own: object): Redis | Cluster {
     enableOfflineQueue: false,
     lazyConnect: true,
     scaleReads: 'master',
+    // A master that hangs says nothing, and nobody asks it: that another one has taken its place is found out by asking the others.
+    slotsRefreshInterval: 2_000,
     keyPrefix: '',
   });
 }
 
 class SingleTopology implements Topology {
   readonly spread = false;
+  readonly subscriber: SingleSubscriber;
   private readonly link: NodeLink;
-
-  readonly subscriber: Subscriber = {
-    // The first command connects it; its offline queue holds the subscription until then.
-    subscribe: async (channels, onMessage) => {
-      this.listener.on('message', (_channel: string, message: string) => onMessage(message));
-      await this.listener.subscribe(...channels);
-    },
-  };
 
   constructor(
     private readonly client: Redis,
-    private readonly listener: Redis,
-    clock: Clock,
+    makeLink: MakeLink,
+    onGap: () => void,
   ) {
-    this.link = new NodeLink(client, clock);
+    this.link = makeLink(client, true);
+    this.subscriber = new SingleSubscriber(client, onGap);
   }
 
   async connect(): Promise<void> {
-    await this.client.connect();
+    const { client } = this;
+    if (client.status === 'ready') return;
+    // A command before the start has begun it already.
+    if (client.status === 'wait') return client.connect();
+    await new Promise<void>((resolve, reject) => {
+      client.once('ready', resolve);
+      client.once('close', () => reject(unavailable('the connection was lost')));
+    });
   }
 
   linkFor(): NodeLink {
@@ -91,12 +91,11 @@ class SingleTopology implements Topology {
 
   onError(listener: (error: unknown) => void): void {
     this.client.on('error', listener);
-    this.listener.on('error', listener);
   }
 
   close(): void {
     this.client.disconnect();
-    this.listener.disconnect();
+    this.subscriber.close();
   }
 }
 
@@ -104,23 +103,16 @@ class ClusterTopology implements Topology {
   readonly spread = true;
   private readonly links = new Map<string, NodeLink>();
 
+  readonly subscriber: ClusterSubscriber;
+
   constructor(
     private readonly cluster: Cluster,
-    private readonly clock: Clock,
+    private readonly makeLink: MakeLink,
+    onGap: () => void,
   ) {
+    this.subscriber = new ClusterSubscriber(cluster, onGap);
     cluster.on('-node', (node: Redis) => this.links.delete(addressOf(node)));
   }
-
-  readonly subscriber: Subscriber = {
-    // A cluster client keeps a connection of its own for this; it refuses to subscribe before it is ready.
-    subscribe: async (channels, onMessage) => {
-      this.cluster.on('message', (_channel: string, message: string) => onMessage(message));
-      const subscribe = () => this.cluster.subscribe(...channels);
-      if (this.cluster.status !== 'ready')
-        await new Promise<void>((resolve) => this.cluster.once('ready', () => resolve()));
-      await subscribe();
-    },
-  };
 
   connect(): Promise<void> {
     return this.cluster.connect();
@@ -129,8 +121,10 @@ class ClusterTopology implements Topology {
   linkFor(redisKey: string): NodeLink {
     const address = this.cluster.slots[calculateSlot(redisKey)]?.[0];
     const link = address === undefined ? undefined : this.at(address);
-    if (!link) throw unavailable('no cluster node is known for the slot');
-    return link;
+    if (link) return link;
+    // Its node is gone, and no command will be sent whose answer could tell where the key lives now.
+    this.refresh();
+    throw unavailable('no cluster node is known for the slot');
   }
 
   masters(): NodeLink[] {
@@ -147,6 +141,7 @@ class ClusterTopology implements Topology {
   }
 
   close(): void {
+    this.subscriber.close();
     this.cluster.disconnect();
   }
 
@@ -155,7 +150,7 @@ class ClusterTopology implements Topology {
     if (link) return link;
     const node = this.cluster.nodes('all').find((other) => addressOf(other) === address);
     if (!node) return undefined;
-    this.links.set(address, (link = new NodeLink(node, this.clock)));
+    this.links.set(address, (link = this.makeLink(node, false)));
     return link;
   }
 }

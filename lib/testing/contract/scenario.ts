@@ -200,7 +200,9 @@ export class Ear {
   }
 
   private all(of: string): Signal[] {
-    return this.heard.filter((signal) => (signal.kind === 'advanced' ? signal.generation : signal.key) === of);
+    return this.heard.filter(
+      (signal) => ('generation' in signal ? signal.generation : 'key' in signal && signal.key) === of,
+    );
   }
 }
 

@@ -5,6 +5,7 @@ import type {
   Answers,
   AppOptions,
   EventFilter,
+  FloodResult,
   LoopOptions,
   ReadMethod,
   ReadRecord,
@@ -72,6 +73,11 @@ export class Member {
 
   stopLoops(): Promise<void> {
     return this.worker.call('stopLoops');
+  }
+
+  /** Reads `count` quotes in one turn, called after the prefix and a running number. */
+  flood(prefix: string, first: number, count: number): Promise<FloodResult> {
+    return this.worker.call('flood', prefix, first, count);
   }
 
   /** Resolves once the store answers this process. */

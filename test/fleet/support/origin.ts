@@ -31,6 +31,8 @@ export class Origin {
   rebuildsAt: 'begin' | 'end' = 'begin';
   /** Loads are answered by a replica that does not know the latest write yet. */
   lagging = false;
+  /** Loads that are not held fail. */
+  failing = false;
   readonly all: Load[] = [];
   private readonly truths = new Map<string, number>();
   private readonly held = new Set<string>();
@@ -97,7 +99,7 @@ export class Origin {
     const { id, number } = load;
     const held = this.held.has(id) || load.kind === 'rebuild';
     if (!held && this.latencyMs > 0) await pause(this.latencyMs);
-    const wanted = held ? await load.released : 'answer';
+    const wanted = held ? await load.released : this.failing ? 'fail' : 'answer';
     if (load.kind === 'rebuild' && this.rebuildsAt === 'end') load.version = this.bump(id);
     load.endedMs = sharedNow();
     this.running.set(id, this.running.get(id)! - 1);

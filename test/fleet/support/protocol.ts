@@ -48,6 +48,14 @@ export interface Answers {
   readonly failures: FailedRead[];
 }
 
+/** What became of very many reads at once, without a record of each. */
+export interface FloodResult {
+  readonly values: number;
+  /** Errors by their code, or by their message where they have none. */
+  readonly codes: Record<string, number>;
+  readonly longestMs: number;
+}
+
 /** A write that has resolved, with its invalidation. */
 export interface WriteRecord {
   readonly id: string;

@@ -21,6 +21,7 @@ import type {
   Answers,
   AppOptions,
   EventFilter,
+  FloodResult,
   LoopOptions,
   Quote,
   ReadMethod,
@@ -192,6 +193,26 @@ async function crowdOf(id: string, readers: number, method: ReadMethod): Promise
   return answers;
 }
 
+async function flood(prefix: string, first: number, count: number): Promise<FloodResult> {
+  const { quotes } = app();
+  const codes: Record<string, number> = {};
+  let longestMs = 0;
+  let values = 0;
+  const read = async (id: string): Promise<void> => {
+    const startedMs = sharedNow();
+    try {
+      await quotes.read(id);
+      values++;
+    } catch (error) {
+      const { code, message } = error as Error & { code?: string };
+      codes[code ?? message] = (codes[code ?? message] ?? 0) + 1;
+    }
+    longestMs = Math.max(longestMs, sharedNow() - startedMs);
+  };
+  await Promise.all(Array.from({ length: count }, (_, n) => read(`${prefix}.${first + n}`)));
+  return { values, codes, longestMs };
+}
+
 function storeAnswers(): Promise<boolean> {
   const asked = app().guard.explain({ domain: 'quotes', key: 'any' });
   return asked.then(
@@ -262,6 +283,8 @@ serve({
       await Promise.all(Array.from({ length: readers }, (_, number) => reader(number)));
       return answers;
     }),
+
+  flood,
 
   writeLoop: ({ ids, method, pauseMs }: WriteLoopOptions): Promise<WriteRecord[]> =>
     startLoop(async (loop) => {

@@ -6,9 +6,12 @@ import { inject } from 'vitest';
 import { Codecs } from '../../../lib/adapters/codecs/index.js';
 import { MemoryStore } from '../../../lib/adapters/memory/memory-store.js';
 import type { RedisConnect } from '../../../lib/adapters/redis/client-shapes.js';
+import { makeBreaker } from '../../../lib/adapters/breaker.js';
 import { RedisStore } from '../../../lib/adapters/redis/redis-store.js';
 import { systemClock, systemIds } from '../../../lib/adapters/system.js';
+import type { MakeBreaker } from '../../../lib/core/breaker.js';
 import type { Ids } from '../../../lib/core/ids.js';
+import type { Signal } from '../../../lib/core/store.js';
 import type { ThrownCodec } from '../../../lib/core/thrown.js';
 import { Domains } from '../../../lib/engine/domains.js';
 import { uniqueNamespace } from '../../support/namespace.js';
@@ -24,10 +27,19 @@ export interface MemberOptions {
   readonly proxy?: TcpProxy;
   /** A server of the test's own. */
   readonly url?: string;
+  /** Another way to reach one. */
+  readonly connect?: RedisConnect;
+  /** The masters of a cluster of the test's own. */
+  readonly nodes?: { readonly host: string; readonly port: number }[];
   readonly namespace?: string;
   readonly commandTimeoutMs?: number;
   readonly ids?: Partial<Ids>;
   readonly thrown?: ThrownCodec;
+  readonly makeBreaker?: MakeBreaker;
+  /** `true` gives a process in memory what Redis gives it: heartbeats, and a tier in memory before the store. */
+  readonly remote?: boolean;
+  /** Called before the process starts. */
+  readonly prepare?: (store: TellingStore) => void;
 }
 
 const TTLS = { freshness: 'operational', softTtl: '1m', hardTtl: '10m', jitter: 0 } as const;
@@ -58,6 +70,30 @@ export async function settle(turns = 5): Promise<void> {
 
 type EventOf<T extends CacheGuardEvent['type']> = Extract<CacheGuardEvent, { type: T }>;
 
+/** A store that can also be made to say something, and remembers what was said. */
+export class TellingStore extends ChaosStore {
+  readonly signals: Signal[] = [];
+  private readonly told: ((signal: Signal) => void)[] = [];
+
+  override onSignal(listener: (signal: Signal) => void): void {
+    const hear = (signal: Signal): void => {
+      this.signals.push(signal);
+      listener(signal);
+    };
+    this.told.push(hear);
+    super.onSignal(hear);
+  }
+
+  tell(signal: Signal): void {
+    for (const hear of this.told) hear(signal);
+  }
+
+  /** How often something of this kind has been said. */
+  said(kind: Signal['kind']): number {
+    return this.signals.filter((signal) => signal.kind === kind).length;
+  }
+}
+
 /** One process of the fleet: a guard with an identity, a store and a memory of its own. */
 export class Member {
   readonly events: CacheGuardEvent[] = [];
@@ -65,7 +101,7 @@ export class Member {
 
   constructor(
     readonly guard: CacheGuard,
-    readonly store: ChaosStore,
+    readonly store: TellingStore,
     readonly process: string,
   ) {
     guard.on((event) => {
@@ -117,11 +153,14 @@ export class Fleet {
     domains.register({ ...DOMAINS, ...options.domains }, 'the test');
     const ids = { ...systemIds(), ...options.ids };
     const clock = this.kind === 'memory' ? this.clock : systemClock;
-    const store = new ChaosStore(this.kind === 'memory' ? shared(this.memory) : this.redisStore(ids, options));
+    const inner = this.kind === 'memory' ? shared(this.memory) : this.redisStore(ids, options);
+    const store = new TellingStore(inner, options.remote);
     const thrown = options.thrown ? { thrown: options.thrown } : {};
-    const guard = new CacheGuard({ domains, store, clock, ids, codecs: new Codecs(), ...thrown });
+    const breaker = options.makeBreaker ? { makeBreaker: options.makeBreaker } : {};
+    const guard = new CacheGuard({ domains, store, clock, ids, codecs: new Codecs(), ...thrown, ...breaker });
     const member = new Member(guard, store, ids.process);
     this.members.push(member);
+    options.prepare?.(store);
     await guard.open();
     return member;
   }
@@ -183,19 +222,21 @@ export class Fleet {
     this.client?.disconnect();
   }
 
-  private redisStore(ids: Ids, { proxy, url, namespace = this.namespace, commandTimeoutMs = 5_000 }: MemberOptions) {
+  private redisStore(ids: Ids, options: MemberOptions) {
+    const { proxy, url, nodes, connect, namespace = this.namespace, commandTimeoutMs = 5_000 } = options;
     return new RedisStore({
       namespace,
-      connect: this.connection(url ?? proxy?.url),
+      connect: connect ?? this.connection(url ?? proxy?.url, nodes),
       clock: systemClock,
       ids,
       commandTimeoutMs,
+      makeBreaker,
     });
   }
 
-  private connection(url: string | undefined): RedisConnect {
+  private connection(url: string | undefined, nodes = inject('clusterNodes')): RedisConnect {
     if (url !== undefined || this.kind === 'redis') return { url: url ?? inject('redisUrl') };
-    const client = new Cluster(inject('clusterNodes'), { lazyConnect: true });
+    const client = new Cluster(nodes, { lazyConnect: true });
     this.finally(() => client.disconnect());
     return { client };
   }
@@ -209,6 +250,7 @@ function shared(store: MemoryStore): Store {
     if (!closed) for (const listener of listeners) listener(signal);
   });
   return {
+    remote: false,
     open: () => store.open(),
     now: () => store.now(),
     read: (key, generations) => store.read(key, generations),
@@ -219,6 +261,7 @@ function shared(store: MemoryStore): Store {
     invalidate: (key, mode) => store.invalidate(key, mode),
     advance: (generation, mode, ttlMs) => store.advance(generation, mode, ttlMs),
     sweep: (domain, doomed) => store.sweep(domain, doomed),
+    beat: () => store.beat(),
     onSignal: (listener) => void listeners.push(listener),
     close: async () => void (closed = true),
   };

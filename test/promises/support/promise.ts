@@ -5,6 +5,7 @@ export const BOTH: readonly StoreKind[] = ['memory', 'redis'];
 export const ALL: readonly StoreKind[] = ['memory', 'redis', 'cluster'];
 export const MEMORY: readonly StoreKind[] = ['memory'];
 export const REDIS: readonly StoreKind[] = ['redis'];
+export const CLUSTER: readonly StoreKind[] = ['cluster'];
 
 /** Declares the test of a promise once for each kind of store. */
 export function promise(

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decide, type Decision, type EntryView } from '../../../lib/core/decide.js';
+import { decide, type Decision, type EntryView, type Doubt } from '../../../lib/core/decide.js';
 import { FLAG, type Entry } from '../../../lib/core/entry.js';
 import type { Drift } from '../../../lib/core/generations.js';
 import type { Policy } from '../../../lib/core/policy.js';
@@ -68,7 +68,10 @@ const drift: fc.Arbitrary<Drift> = fc.oneof(
 const found: fc.Arbitrary<EntryView> = fc.record({
   entry,
   drift,
-  sameEpoch: fc.oneof({ arbitrary: fc.constant(true), weight: 4 }, { arbitrary: fc.constant(false), weight: 1 }),
+  doubt: fc.oneof(
+    { arbitrary: fc.constant(undefined), weight: 4 },
+    { arbitrary: fc.constantFrom<Doubt[]>('epoch', 'settling', 'store-unavailable'), weight: 2 },
+  ),
 });
 
 const RUNS = { numRuns: 3_000 };
@@ -124,7 +127,7 @@ describe('decide, whatever is found', () => {
         if (rank(decision) === 3) return;
         expect(['serve', 'validate']).toContain(decision.kind);
         expect(view.drift.kind).toBe('none');
-        expect(view.sameEpoch).toBe(true);
+        expect(view.doubt).toBeUndefined();
         expect(view.entry.flags & (FLAG.marked | FLAG.removed)).toBe(0);
         expect(nowMs).toBeGreaterThanOrEqual(view.entry.beganMs);
         if (decision.kind === 'validate') {
@@ -143,9 +146,9 @@ describe('decide, whatever is found', () => {
       fc.property(found, policy, time, (view, of, nowMs) => {
         const decision = decide(view, of, nowMs);
         if (decision.kind !== 'serve' || decision.stale) return;
-        expect([view.drift.kind, view.sameEpoch, view.entry.flags & (FLAG.marked | FLAG.removed)]).toEqual([
+        expect([view.drift.kind, view.doubt, view.entry.flags & (FLAG.marked | FLAG.removed)]).toEqual([
           'none',
-          true,
+          undefined,
           0,
         ]);
         const ttlMs = view.entry.flags & FLAG.negative ? (of.negativeTtlMs ?? 0) : of.softTtlMs;
@@ -161,7 +164,11 @@ describe('decide, whatever is found', () => {
         const decision = decide(view, of, nowMs);
         if (decision.kind !== 'serve') return;
         expect(decision.ageMs).toBe(nowMs - view.entry.beganMs);
-        expect(decision.refresh).toBe(decision.stale);
+        // A doubt that time or the store's return will settle needs no load before the soft TTL is over.
+        const naturalMs = Math.min(view.entry.softMs, view.entry.beganMs + of.softTtlMs);
+        const passes = view.doubt === 'settling' || view.doubt === 'store-unavailable';
+        const invalidated = view.drift.kind === 'expired' || (view.entry.flags & FLAG.marked) !== 0;
+        expect(decision.refresh).toBe(decision.stale && !(passes && !invalidated && nowMs < naturalMs));
         expect(decision.staleMs).toBeGreaterThanOrEqual(0);
         if (!decision.stale) expect(decision.staleMs).toBe(0);
         else expect(decision.staleMs).toBeLessThan(Math.min(view.entry.whileRevalidateMs, of.whileRevalidateMs));
@@ -205,7 +212,7 @@ describe('decide, whatever is found', () => {
       fc.property(found, policy, time, (view, of, nowMs) => {
         const rankOf = (change: Partial<EntryView>) => rank(decide({ ...view, ...change }, of, nowMs));
         const whole = rankOf({});
-        expect(whole).toBeGreaterThanOrEqual(rankOf({ sameEpoch: true }));
+        expect(whole).toBeGreaterThanOrEqual(rankOf({ doubt: undefined }));
         expect(whole).toBeGreaterThanOrEqual(rankOf({ drift: { kind: 'none' } }));
         const unmarked = { ...view.entry, flags: view.entry.flags & ~(FLAG.marked | FLAG.removed) };
         expect(whole).toBeGreaterThanOrEqual(rankOf({ entry: unmarked }));

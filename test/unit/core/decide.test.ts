@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { decide, type Decision, type EntryView, type Found } from '../../../lib/core/decide.js';
+import { decide, type Decision, type EntryView, type Found, type Doubt } from '../../../lib/core/decide.js';
 import { FLAG, type Entry } from '../../../lib/core/entry.js';
 import type { Drift } from '../../../lib/core/generations.js';
 import type { StalePolicy } from '../../../lib/core/policy.js';
@@ -24,8 +24,8 @@ const READERS = {
   'no-store': reader('no-store'),
 };
 
-function view(change: Partial<Entry> = {}, drift: Drift = { kind: 'none' }, sameEpoch = true): EntryView {
-  return { entry: entryOf(change), drift, sameEpoch };
+function view(change: Partial<Entry> = {}, drift: Drift = { kind: 'none' }, doubt?: Doubt): EntryView {
+  return { entry: entryOf(change), drift, doubt };
 }
 
 /** `load:<cause>`, with `+old` when the entry may stand in for a failed load. */
@@ -57,7 +57,7 @@ const TABLE: [string, Found, number, string[]][] = [
   ['another schema', 'schema', 0, all('load:schema')],
   ['a tombstone', view(tombstone), 10 * S, all('load:invalidated')],
   ['a tombstone, drifted', view(tombstone, expiredAt(5 * S)), 10 * S, all('load:invalidated')],
-  ['a tombstone of another epoch', view(tombstone, none, false), 10 * S, all('load:invalidated')],
+  ['a tombstone of another epoch', view(tombstone, none, 'epoch'), 10 * S, all('load:invalidated')],
   ['a removed generation', view({}, { kind: 'removed' }), 10 * S, all('load:invalidated')],
   ['stored in the future', view(), -1, all('load:future')],
 
@@ -166,29 +166,29 @@ const TABLE: [string, Found, number, string[]][] = [
     ['load:generation-lost', 'load:generation-lost+old', 'stale', 'load:generation-lost', 'load:generation-lost'],
   ],
 
-  ['another epoch', view({}, none, false), 10 * S, ['load:epoch', 'load:epoch+old', 'stale', 'stale', 'load:epoch']],
+  ['another epoch', view({}, none, 'epoch'), 10 * S, ['load:epoch', 'load:epoch+old', 'stale', 'stale', 'load:epoch']],
   [
     'another epoch, past swr',
-    view({}, none, false),
+    view({}, none, 'epoch'),
     90 * S,
     ['load:epoch', 'load:epoch+old', 'stale', 'load:epoch+old', 'load:epoch'],
   ],
   [
     'another epoch, past both',
-    view({}, none, false),
+    view({}, none, 'epoch'),
     330 * S,
     ['load:epoch', 'load:epoch+old', 'stale', 'load:epoch', 'load:epoch'],
   ],
-  ['another epoch, hard-expired', view({}, none, false), 600 * S, all('load:expired')],
+  ['another epoch, hard-expired', view({}, none, 'epoch'), 600 * S, all('load:expired')],
   [
     'another epoch and a lost generation',
-    view({}, lost, false),
+    view({}, lost, 'epoch'),
     10 * S,
     ['load:epoch', 'load:epoch+old', 'stale', 'stale', 'load:epoch'],
   ],
   [
     'another epoch, invalidated long ago',
-    view({}, expiredAt(5 * S), false),
+    view({}, expiredAt(5 * S), 'epoch'),
     305 * S,
     ['load:epoch', 'load:epoch+old', 'stale', 'load:epoch', 'load:epoch'],
   ],
@@ -201,7 +201,7 @@ const TABLE: [string, Found, number, string[]][] = [
   ['a hit-for-miss mark, drifted', view(pass, expiredAt(0)), S, all('load:absent')],
   ['a hit-for-miss mark, marked', view({ ...pass, flags: FLAG.hitForMiss | FLAG.marked }), S, all('load:absent')],
   ['a hit-for-miss mark, generation lost', view(pass, lost), S, all('load:absent')],
-  ['a hit-for-miss mark of another epoch', view(pass, none, false), S, all('load:absent')],
+  ['a hit-for-miss mark of another epoch', view(pass, none, 'epoch'), S, all('load:absent')],
 ];
 
 const until = (policy: keyof typeof READERS, found: Found, ageMs: number) => {

@@ -26,6 +26,25 @@ describe('contradictions and nonsense', () => {
     ['bulkhead.concurrency', 0, { bulkhead: { concurrency: 0 } }, 'from 1'],
     ['bulkhead.queue', 1.5, { bulkhead: { queue: 1.5 } }, 'whole number'],
     ['bulkhead.size', 4, { bulkhead: { size: 4 } }, 'concurrency, queue'],
+    ['maxLoadsPerSecond', 0, { maxLoadsPerSecond: 0 }, 'a number above 0'],
+    ['maxLoadsPerSecond', -1, { maxLoadsPerSecond: -1 }, 'a number above 0'],
+    ['maxLoadsPerSecond', NaN, { maxLoadsPerSecond: NaN }, 'a number above 0'],
+    ['maxLoadsPerSecond', Infinity, { maxLoadsPerSecond: Infinity }, 'or leave it out'],
+    ['maxLoadsPerSecond', '5s', { maxLoadsPerSecond: '5s' }, 'a number above 0'],
+    ['maxLoadsPerSecond', null, { maxLoadsPerSecond: null }, 'a number above 0'],
+    ['breaker.failures', null, { breaker: {} }, 'whole number'],
+    ['breaker.failures', 0, { breaker: { failures: 0 } }, 'from 1'],
+    ['breaker.failures', 1.5, { breaker: { failures: 1.5 } }, 'whole number'],
+    ['breaker.failures', '5', { breaker: { failures: '5' } }, 'whole number'],
+    ['breaker.pause', 0, { breaker: { failures: 1, pause: 0 } }, 'at least 1ms'],
+    ['breaker.pause', 'soon', { breaker: { failures: 1, pause: 'soon' } }, 'with its unit'],
+    ['breaker.failure', 1, { breaker: { failure: 1 } }, 'failures, pause'],
+    ['l1.maxEntries', 0, { l1: { maxEntries: 0 } }, 'from 1'],
+    ['l1.maxEntries', 1.5, { l1: { maxEntries: 1.5 } }, 'whole number'],
+    ['l1.maxBytes', 1_023, { l1: { maxBytes: 1_023 } }, 'from 1024'],
+    ['l1.maxBytes', '1mb', { l1: { maxBytes: '1mb' } }, 'whole number'],
+    ['l1.maxAge', 0, { l1: { maxAge: 0 } }, 'at least 1ms'],
+    ['l1.size', 5, { l1: { size: 5 } }, 'maxEntries, maxBytes, maxAge'],
     ['lease.keys', 'hot', { lease: { keys: 'hot' } }, 'all, none'],
     ['lease.keys', null, { lease: { keys: null } }, 'all, none'],
     ['lease.duraton', '5s', { lease: { duraton: '5s' } }, 'keys, duration'],
@@ -74,7 +93,7 @@ describe('contradictions and nonsense', () => {
   });
 
   it.each(
-    (['lease', 'bulkhead', 'backoff'] as const).flatMap((field) =>
+    (['lease', 'bulkhead', 'backoff', 'breaker', 'l1'] as const).flatMap((field) =>
       [5, null, 'x', '', true, [], ['all'], new Date(0), new Map(), () => ({})].map((value) => [field, value] as const),
     ),
   )('no object: %s = %o', (field, value) => {

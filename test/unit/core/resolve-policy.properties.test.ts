@@ -49,6 +49,15 @@ const fields: Record<string, fc.Arbitrary<unknown>> = {
   backoff: optional({ base: fc.integer({ min: 1, max: 500 }), max: fc.integer({ min: 500, max: 60_000 }) }),
   lease: optional({ keys: fc.constantFrom('all', 'none'), duration: fc.integer({ min: 100, max: 10_000 }) }),
   bulkhead: optional({ concurrency: fc.integer({ min: 1, max: 99 }), queue: fc.nat(99) }),
+  maxLoadsPerSecond: fc.double({ min: 0.01, max: 1e6, noNaN: true }),
+  breaker: fc.oneof(
+    fc.integer({ min: 1, max: 9 }).map((failures) => ({ failures })),
+    optional({ failures: fc.integer({ min: 1, max: 9 }), pause: duration }),
+  ),
+  l1: fc.oneof(
+    fc.constant(false),
+    optional({ maxEntries: fc.integer({ min: 1 }), maxBytes: fc.integer({ min: 1_024 }), maxAge: duration }),
+  ),
   maxKeysInFlight: fc.integer({ min: 1, max: 99 }),
   hitForMiss: duration,
   codec: fc.constantFrom('json', 'binary', codec),
@@ -118,6 +127,12 @@ function expectSound(policy: Policy): void {
     0,
   );
   expect(policy.exclusive).toBeTypeOf('boolean');
+  expect(policy.maxLoadsPerSecond).toBeGreaterThan(0);
+  if (policy.breaker) expect(Math.min(policy.breaker.failures, policy.breaker.pauseMs)).toBeGreaterThan(0);
+  if (policy.l1) {
+    expect(policy.staleAllowed).toBe(true);
+    expect(Math.min(...Object.values(policy.l1))).toBeGreaterThan(0);
+  }
   expect(policy.schema).not.toBe('');
   for (const value of Object.values(policy)) expect(Number.isNaN(value) || value === null).toBe(false);
 }

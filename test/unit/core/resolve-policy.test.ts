@@ -132,6 +132,44 @@ describe('stale policies', () => {
   });
 });
 
+describe('the tier in memory', () => {
+  const tier = { maxEntries: 1_000, maxBytes: 16 * 1024 * 1024 };
+
+  it('is there where stale serving is allowed; an operational value is asked for again after a second', () => {
+    expect(resolve({ freshness: 'reference' }).l1).toEqual({ ...tier, maxAgeMs: Infinity });
+    expect(resolve(spelledOut).l1).toEqual({ ...tier, maxAgeMs: 1_000 });
+    expect(resolve({ ...spelledOut, l1: { maxAge: '3s' } }).l1).toEqual({ ...tier, maxAgeMs: 3_000 });
+  });
+
+  it('can be switched off', () => {
+    expect(resolve({ freshness: 'reference', l1: false }).l1).toBeUndefined();
+    expect(resolve({ freshness: 'critical', l1: false }).l1).toBeUndefined();
+  });
+
+  it.each([
+    { freshness: 'critical' },
+    { freshness: 'experience', stalePolicy: 'never' },
+    { freshness: 'experience', stalePolicy: 'no-store' },
+    { freshness: 'experience', stalePolicy: 'validate', probe },
+    { freshness: 'experience', stalePolicy: { whileRevalidate: 0, ifError: 0 } },
+  ])('is not there for %o, and cannot be asked for', (config) => {
+    expect(resolve(config).l1).toBeUndefined();
+    const error = refusal(() => resolve({ ...config, l1: {} }));
+    expectRefusal(
+      error,
+      'l1',
+      {},
+      config.freshness === 'critical' ? 'choose another freshness class' : 'allow stale serving',
+    );
+  });
+
+  it('is not there for a method that narrows its domain to never', () => {
+    const domain = { freshness: 'experience', l1: { maxEntries: 5 } } as const;
+    expect(resolve(domain, { stalePolicy: 'never' }).l1).toBeUndefined();
+    expect(resolve(domain, { softTtl: '5s' }).l1).toMatchObject({ maxEntries: 5 });
+  });
+});
+
 const partition = () => 'tenant';
 
 const http = (status: number) => Object.assign(new Error('http'), { getStatus: () => status });
@@ -198,6 +236,9 @@ describe('defaults', () => {
       exclusive: true,
       concurrency: 16,
       queue: 1_000,
+      maxLoadsPerSecond: Infinity,
+      breaker: undefined,
+      l1: { maxEntries: 1_000, maxBytes: 16 * 1024 * 1024, maxAgeMs: Infinity },
       maxKeysInFlight: 10_000,
       hitForMissMs: 5_000,
       codec: 'json',
@@ -223,6 +264,9 @@ describe('defaults', () => {
         codec,
         backoff: { base: '40s' },
         bulkhead: { concurrency: 1, queue: 0 },
+        maxLoadsPerSecond: 0.5,
+        breaker: { failures: 1, pause: '10s' },
+        l1: { maxEntries: 1, maxBytes: 1_024, maxAge: '5s' },
         maxKeysInFlight: 1,
         schemaVersion: 2,
         versionWindow: 0,
@@ -245,6 +289,9 @@ describe('defaults', () => {
       backoffMaxMs: 40_000,
       concurrency: 1,
       queue: 0,
+      maxLoadsPerSecond: 0.5,
+      breaker: { failures: 1, pauseMs: 10_000 },
+      l1: { maxEntries: 1, maxBytes: 1_024, maxAgeMs: 5_000 },
       maxKeysInFlight: 1,
       schema: '2',
       versionWindowMs: 0,
@@ -253,6 +300,15 @@ describe('defaults', () => {
       probe,
       owner: 'team',
       because: 'reasons',
+    });
+  });
+
+  it('let a broken source rest for a second, and each bound of the memory tier stand for itself', () => {
+    expect(resolve({ ...experience, breaker: { failures: 5 } }).breaker).toEqual({ failures: 5, pauseMs: 1_000 });
+    expect(resolve({ ...experience, l1: { maxEntries: 5 } }).l1).toEqual({
+      maxEntries: 5,
+      maxBytes: 16 * 1024 * 1024,
+      maxAgeMs: Infinity,
     });
   });
 

@@ -7,9 +7,7 @@ local now = now_us()
 if now > tonumber(ARGV[7]) * 1000 then return {'late', int(now)} end
 local token, lease_us = ARGV[1], tonumber(ARGV[4]) * 1000
 
--- What somebody else put under the lease's name must not keep the key uncached for ever.
-local kind = redis.call('TYPE', KEYS[2]).ok
-if kind ~= 'hash' and kind ~= 'none' then redis.call('DEL', KEYS[2]) end
+own(KEYS[2])
 
 local mine = redis.call('HGET', KEYS[2], 'a:' .. token)
 if mine and tonumber(mine) > now then return {'granted', int(now)} end

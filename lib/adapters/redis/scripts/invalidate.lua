@@ -2,6 +2,7 @@
 -- KEYS  1 entry  2 lease
 -- ARGV  1 expire | remove | purge  2 life of a tombstone, ms  3 broadcast channel  4 key
 local now = now_us()
+own(KEYS[2])
 void_all(KEYS[2])
 local head = header(KEYS[1])
 if ARGV[1] == 'purge' or not head or flag(head, 4) or (ARGV[1] == 'expire' and flag(head, 1)) then

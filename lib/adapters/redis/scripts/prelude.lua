@@ -42,6 +42,12 @@ local function bytes_less(a, b)
   return false
 end
 
+-- What somebody else put under the lease's name must not keep the key uncached, or invalidations from it, for ever.
+local function own(lease)
+  local kind = redis.call('TYPE', lease).ok
+  if kind ~= 'hash' and kind ~= 'none' then redis.call('DEL', lease) end
+end
+
 -- Lets the lease hash live at least this long.
 local function keep(lease, ms)
   if redis.call('PTTL', lease) < ms then redis.call('PEXPIRE', lease, int(ms)) end

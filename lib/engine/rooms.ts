@@ -1,0 +1,92 @@
+import { LRUCache } from 'lru-cache';
+import type { MakeBreaker } from '../core/breaker.js';
+import type { Clock } from '../core/clock.js';
+import type { CodecSet } from '../core/codec.js';
+import type { Ids } from '../core/ids.js';
+import type { Store } from '../core/store.js';
+import { plainThrown, type ThrownCodec } from '../core/thrown.js';
+import { Trust } from '../core/trust.js';
+import { Deadlines } from './deadlines.js';
+import type { Domains } from './domains.js';
+import { Sequence, type EngineParts } from './engine-parts.js';
+import { EntryMaker } from './entry-maker.js';
+import { EventHub } from './event-hub.js';
+import { Flights } from './flights.js';
+import { Invalidations } from './invalidations.js';
+import { LeaseKeeper } from './lease-keeper.js';
+import { LoneLoads } from './lone-loads.js';
+import { Lookup } from './lookup.js';
+import { NearCache } from './near-cache.js';
+import { PendingInvalidations } from './pending.js';
+import { Probes } from './probes.js';
+import { signalHandler } from './signals.js';
+import { Sources } from './sources.js';
+import { StoreHealth } from './store-health.js';
+import { Writes } from './writes.js';
+
+/** Keys that are remembered as backing off; beyond it the least recent ask the store again. */
+const QUIET_KEYS = 10_000;
+
+export interface CacheGuardParts {
+  readonly domains: Domains;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly codecs: CodecSet;
+  /** Default: name, message and code of an `Error`. */
+  readonly thrown?: ThrownCodec;
+  /** For the policies that have a `breaker`. Default: none opens. */
+  readonly makeBreaker?: MakeBreaker;
+}
+
+/** The rooms of one engine. */
+export interface Rooms {
+  readonly parts: EngineParts;
+  readonly flights: Flights;
+  readonly probes: Probes;
+  readonly alone: LoneLoads;
+  readonly invalidations: Invalidations;
+  readonly writes: Writes;
+}
+
+/** Furnishes an engine, and lets it hear what its store says. */
+export function makeRooms(owner: object, given: CacheGuardParts): Rooms {
+  const { store, clock, ids, codecs, thrown = plainThrown, makeBreaker } = given;
+  const hub = new EventHub();
+  const trust = new Trust(clock);
+  const near = new NearCache(clock, trust, store);
+  const pending = new PendingInvalidations(hub);
+  const carryOut = () => pending.carryOut(invalidations.carryOut);
+  const settled = () => invalidations.settled();
+  const health = new StoreHealth({ store, clock, ids, hub, trust, pending, settled, carryOut });
+  const parts: EngineParts = {
+    owner,
+    store,
+    clock,
+    ids,
+    codecs,
+    thrown,
+    hub,
+    near,
+    health,
+    keepRemoval: (call) => invalidations.keepRemoval(call),
+    lookup: new Lookup(store, codecs, hub, clock, near, pending, health),
+    maker: new EntryMaker(codecs, ids, thrown, clock),
+    keeper: new LeaseKeeper(store, clock),
+    sources: new Sources(clock, hub, makeBreaker, () => health.live),
+    deadlines: new Deadlines(clock),
+    sequence: new Sequence(),
+    quiet: new LRUCache({ max: QUIET_KEYS, ttlResolution: 0, perf: { now: () => clock.monotonic() } }),
+  };
+  const flights = new Flights(parts);
+  const invalidations = new Invalidations(parts, pending, flights);
+  store.onSignal(signalHandler(parts, trust, flights));
+  return {
+    parts,
+    flights,
+    invalidations,
+    probes: new Probes(parts),
+    alone: new LoneLoads(parts),
+    writes: new Writes(parts, invalidations),
+  };
+}
