@@ -6,6 +6,7 @@ import { until, type Fleet, type Member } from './support/fleet.js';
 import { keep, near, read, trust } from './support/l1.js';
 import { BOTH, MEMORY } from './support/promise.js';
 import { counted } from './support/source.js';
+import { rich, spoil, type Rich } from '../support/values.js';
 
 const REFERENCE = { freshness: 'reference', softTtl: '1m', hardTtl: '10m', jitter: 0 } as const;
 
@@ -22,27 +23,6 @@ const domains = {
 } as const satisfies DomainPolicies;
 
 const at = (domain: keyof typeof domains, key = 'gold') => ({ domain, key });
-
-interface Rich {
-  at: Date;
-  tags: Set<string>;
-  rates: Map<string, number[]>;
-  bytes: Uint8Array;
-}
-
-const rich = (): Rich => ({
-  at: new Date(5),
-  tags: new Set(['a']),
-  rates: new Map([['a', [1]]]),
-  bytes: new Uint8Array([1, 2]),
-});
-
-function spoil(value: Rich): void {
-  value.at.setTime(0);
-  value.tags.add('spoilt');
-  value.rates.get('a')!.push(666);
-  value.bytes[0] = 99;
-}
 
 class Offer {
   constructor(

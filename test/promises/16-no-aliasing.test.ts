@@ -1,5 +1,6 @@
 import { describe, expect } from 'vitest';
 import { BOTH, promise } from './support/promise.js';
+import { rich, spoil, type Rich } from '../support/values.js';
 
 const BALANCE = { domain: 'balances', key: 'gold' };
 
@@ -8,26 +9,6 @@ interface Account {
   limits: number[];
 }
 const account = (): Account => ({ owner: { name: 'Ada' }, limits: [1, 2] });
-
-interface Rich {
-  at: Date;
-  tags: Set<string>;
-  rates: Map<string, number[]>;
-  bytes: Uint8Array;
-}
-const rich = (): Rich => ({
-  at: new Date(5),
-  tags: new Set(['a']),
-  rates: new Map([['a', [1]]]),
-  bytes: new Uint8Array([1, 2]),
-});
-
-function spoil(value: Rich): void {
-  value.at.setTime(0);
-  value.tags.add('spoilt');
-  value.rates.get('a')!.push(666);
-  value.bytes[0] = 99;
-}
 
 class Offer {
   constructor(

@@ -75,6 +75,13 @@ describe('both rich codecs', () => {
   it.each([
     ['json', richJson],
     ['binary', binary.rich],
+  ])('%s keeps a date that is none', (_, codec) => {
+    expect(roundTrip(codec, [new Date(NaN)])).toEqual([new Date(NaN)]);
+  });
+
+  it.each([
+    ['json', richJson],
+    ['binary', binary.rich],
   ])('%s keeps the greatest depth that is accepted, whatever stands at the bottom', (_, codec) => {
     for (const bottom of [undefined, 1n, -0, '\ud800']) {
       let value: unknown = bottom;
