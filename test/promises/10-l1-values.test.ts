@@ -6,7 +6,7 @@ import { until, type Fleet, type Member } from './support/fleet.js';
 import { keep, near, read, trust } from './support/l1.js';
 import { BOTH, MEMORY } from './support/promise.js';
 import { counted } from './support/source.js';
-import { rich, spoil, type Rich } from '../support/values.js';
+import { rich, spoil } from '../support/values.js';
 
 const REFERENCE = { freshness: 'reference', softTtl: '1m', hardTtl: '10m', jitter: 0 } as const;
 
