@@ -95,8 +95,9 @@ describe('a server that does not answer is left alone', () => {
       redis.resume();
       await a.heard('store-state', { state: 'settling' });
       expect(performance.now() - from).toBeLessThan(2_000);
-      expect(await see(a, BALANCE)).toMatchObject({ state: 'loaded' });
-      expect(await see(a, BALANCE)).toMatchObject({ state: 'fresh' });
+      expect(await see(a, BALANCE)).toMatchObject({ value: 'new', state: 'loaded' });
+      // What was loaded within the rounding of the return itself may count as from before it.
+      await until(async () => (await see(a, BALANCE)).state === 'fresh', 'a cached value');
     });
   }
 

@@ -251,7 +251,7 @@ describe('what was loaded while the store was away', () => {
       await fleet.pass(300);
       const value = 'local '.repeat(20);
       expect(await read(a, target, value)).toMatchObject({ value, from: 'load' });
-      await settle();
+      await until(async () => (await read(a, target, value)).from === 'l1', 'the value in memory');
       expect(await read(a, target, 'other'), domain).toEqual({ value, from: 'l1', state: 'stale' });
       a.store.heal();
       await until(async () => (await fleet.pass(100), a.all('store-state').at(-1)?.state === 'up'));
