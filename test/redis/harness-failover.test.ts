@@ -88,7 +88,7 @@ describe('startCluster with replicas', () => {
     cleanups.push(() => client.disconnect());
     const keys = Array.from({ length: 30 }, (_, index) => `key:${index}`);
     await Promise.all(keys.map((key) => client.set(key, key)));
-    await Promise.all(cluster.servers.map((server) => server.command('WAIT', 1, 1_000)));
+    await cluster.untilReplicated();
 
     const promoted = await cluster.killMaster(1);
     expect(promoted).toBe(cluster.replicas[1]);

@@ -11,6 +11,8 @@ export interface RedisCluster {
   killMaster(index: number): Promise<RedisServer>;
   /** Resolves when every node that runs sees all slots served. */
   untilCovered(): Promise<void>;
+  /** Resolves when each replica has what its master had when this was called. */
+  untilReplicated(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -88,6 +90,17 @@ class Cluster implements RedisCluster {
         isWhole(await server.command('CLUSTER', 'INFO'), this.all.length),
       );
     }
+  }
+
+  async untilReplicated(): Promise<void> {
+    const offset = async (server: RedisServer, field: string): Promise<number> =>
+      Number(new RegExp(`^${field}:(\\d+)`, 'm').exec(await server.command('INFO', 'replication'))?.[1]);
+    await Promise.all(
+      this.replicas.map(async (replica, index) => {
+        const written = await offset(this.servers[index]!, 'master_repl_offset');
+        await until('The replica has it', async () => (await offset(replica, 'slave_repl_offset')) >= written);
+      }),
+    );
   }
 
   async stop(): Promise<void> {
