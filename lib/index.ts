@@ -2,6 +2,14 @@ export { CacheGuardModule } from './nest/cache-guard.module.js';
 export type { CacheGuardModuleAsyncOptions, CacheGuardOptionsFactory } from './nest/cache-guard.module-definition.js';
 export type { AfterCommit, CacheGuardModuleOptions, UnsupportedRedis } from './nest/options.js';
 
+export type { FeatureOptions } from './nest/cache-guard-feature.module.js';
+export type { EventSourceOption, EventsOptions, Role } from './nest/events/events-options.js';
+export type { SourceEnvironment } from './nest/events/source-environment.js';
+export type { DomainEvent, PublishedEvent } from './core/domain-event.js';
+export type { EventRule, RuleAction } from './core/rules.js';
+export type { Delivery, EventSink, EventSource, Verdict } from './core/event-source.js';
+export { DomainEvents, type PublishResult } from './engine/events/domain-events.js';
+
 export { Cached, type CachedOptions } from './nest/cached.decorator.js';
 export { Invalidates, type InvalidatesOptions } from './nest/invalidates.decorator.js';
 export { Refreshes, type RefreshesOptions } from './nest/refreshes.decorator.js';

@@ -5,6 +5,7 @@ export type CacheGuardErrorCode =
   | 'CG_UNKNOWN_DOMAIN'
   | 'CG_DUPLICATE_DOMAIN'
   | 'CG_NAME_CLASH'
+  | 'CG_INVALID_RULE'
   | 'CG_INVALID_DECORATION'
   | 'CG_NOT_A_PROMISE'
   | 'CG_UNUSABLE_KEY'

@@ -153,7 +153,85 @@ export interface LoaderBreakerEvent extends Of<'loader-breaker'> {
   readonly state: 'open' | 'closed';
 }
 
+interface OfSource<T extends string> {
+  readonly type: T;
+  readonly domain?: undefined;
+  /** The event source's name. */
+  readonly source: string;
+}
+
+/** Domain events were delivered and dealt with. */
+export interface DomainEventsEvent extends OfSource<'domain-events'> {
+  /**
+   * `unmatched`: no rule follows their type. `retry`: an action or a rule failed; they come again. `later`: the store is away; they come
+   * again. `poison`: no event, or one that no repeat will help.
+   */
+  readonly outcome: 'applied' | 'duplicate' | 'unmatched' | 'retry' | 'later' | 'poison';
+  readonly count: number;
+  /** Why, for the last three; of the first of them. */
+  readonly reason: string | undefined;
+}
+
+/** An event was put aside after its last try. */
+export interface DeadLetterEvent extends OfSource<'dead-letter'> {
+  readonly reason: string;
+}
+
+/** Events were lost on their way: the domains that follow the source were invalidated as a whole. */
+export interface EventGapEvent extends OfSource<'event-gap'> {
+  readonly reason: string;
+}
+
+/** How old the oldest event is that has not been dealt with. */
+export interface EventLagEvent extends OfSource<'event-lag'> {
+  readonly lagMs: number;
+}
+
+/** A source could not be reached, or not be read. */
+export interface EventSourceErrorEvent extends OfSource<'event-source-error'> {
+  readonly error: unknown;
+}
+
+/** Whether domains that are kept fresh by a source may rely on it; else their fallback is in force. */
+export interface EventSourceStateEvent extends OfSource<'event-source-state'> {
+  readonly state: 'live' | 'lagging' | 'silent';
+}
+
+/** A refresh after an event was not carried out; the value is loaded when somebody asks for it. */
+export interface RefreshSkippedEvent extends OfKey<'refresh-skipped'> {
+  readonly reason: 'no-method' | 'no-arguments' | 'not-recordable' | 'request-scoped' | 'fresh' | 'failed' | 'closed';
+}
+
+/** How far a comparison of what is cached with the source has come. */
+export interface ReconciliationEvent extends Of<'reconciliation'> {
+  readonly state: 'running' | 'done' | 'stopped' | 'failed';
+  readonly checked: number;
+  readonly drifted: number;
+  readonly repaired: number;
+  /** Age of the oldest entry that had drifted, milliseconds; 0 when none had. */
+  readonly oldestDriftMs: number;
+}
+
+/** How far warming has come. */
+export interface WarmingEvent extends Of<'warming'> {
+  readonly name: string;
+  readonly state: 'running' | 'done' | 'stopped' | 'failed';
+  readonly done: number;
+  readonly failed: number;
+  /** `undefined` for what does not say how much it is. */
+  readonly total: number | undefined;
+}
+
 export type CacheGuardEvent =
+  | DomainEventsEvent
+  | DeadLetterEvent
+  | EventGapEvent
+  | EventLagEvent
+  | EventSourceErrorEvent
+  | EventSourceStateEvent
+  | RefreshSkippedEvent
+  | ReconciliationEvent
+  | WarmingEvent
   | HitEvent
   | MissEvent
   | CoalescedEvent

@@ -106,10 +106,38 @@ export interface DomainPolicyConfig extends FreshnessOverrides {
   /** A tenant, user or other partition that becomes part of every key. `undefined`: the call is not cached. */
   readonly partition?: () => string | undefined;
 
+  /** The event source that keeps this domain fresh. Default: none; the TTLs hold as they are. */
+  readonly freshBy?: FreshByConfig;
+  /** Compares what is cached with the source in regular intervals and mends what events have missed. Default: never. */
+  readonly reconcile?: ReconcileConfig;
+
   /** The team that answers for this policy. */
   readonly owner?: string;
   /** Why this staleness is acceptable. */
   readonly because?: string;
+}
+
+/** A domain whose long TTLs rest on events. */
+export interface FreshByConfig {
+  /** The name of an event source. */
+  readonly source: string;
+  /** The soft TTL while the source is not known to be alive, or is late. */
+  readonly fallbackTtl: Duration;
+  /** How late the source may be. Default `'5s'`. */
+  readonly within?: Duration;
+}
+
+/** How what is cached of a domain is compared with the source. */
+export interface ReconcileConfig {
+  /** From the start of one run to the start of the next; one process of the fleet runs it. */
+  readonly every: Duration;
+  /**
+   * The versions that the source has now, in the order of the keys as they were given to the cache: a bigint as in `setVersion`, a text
+   * for an etag, `undefined` for what does not exist.
+   */
+  readonly versions: (keys: readonly unknown[]) => Promise<readonly (bigint | string | undefined)[]>;
+  /** How many keys one call of `versions` is given. Default 500. */
+  readonly batch?: number;
 }
 
 export type DomainPolicies = Readonly<Record<string, DomainPolicyConfig>>;
@@ -150,6 +178,9 @@ export interface Policy {
   readonly versionWindowMs: number;
   readonly probe: ((key: unknown) => Promise<bigint | string | undefined>) | undefined;
   readonly partition: (() => string | undefined) | undefined;
+  readonly freshBy: { readonly source: string; readonly withinMs: number; readonly fallbackTtlMs: number } | undefined;
+  readonly reconcile:
+    { readonly everyMs: number; readonly versions: ReconcileConfig['versions']; readonly batch: number } | undefined;
   readonly owner: string | undefined;
   readonly because: string | undefined;
 }

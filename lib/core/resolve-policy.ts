@@ -2,6 +2,7 @@ import { formatDuration } from './durations.js';
 import { describeValue } from './errors.js';
 import { FieldChecker, isRecord } from './field-checker.js';
 import { FRESHNESS_PRESETS, type FreshnessPreset } from './freshness.js';
+import { freshByOf, reconcileOf } from './source-fields.js';
 import type { DomainPolicyConfig, FreshnessOverrides, LoadOutcome, Policy, StalePolicy } from './policy.js';
 
 const DOMAIN_NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
@@ -14,7 +15,7 @@ const KNOWN_FIELDS: ReadonlySet<string> = new Set([
   'freshness', 'softTtl', 'hardTtl', 'stalePolicy', 'jitter', 'negativeTtl', 'isAbsent', 'isFailure', 'waitBudget',
   'loadTimeout', 'softTimeout', 'backoff', 'lease', 'bulkhead', 'maxKeysInFlight', 'hitForMiss', 'codec',
   'compressAbove', 'schemaVersion', 'versionWindow', 'probe', 'partition', 'owner', 'because', 'maxLoadsPerSecond',
-  'breaker', 'l1',
+  'breaker', 'l1', 'freshBy', 'reconcile',
 ] satisfies (keyof DomainPolicyConfig)[]);
 
 /**
@@ -92,6 +93,8 @@ export function resolvePolicy(
     versionWindowMs: check.duration('versionWindow', merged.versionWindow, 3_600_000, 0),
     probe: check.fn('probe', merged.probe),
     partition: check.fn('partition', merged.partition),
+    freshBy: freshByOf(check, merged.freshBy, ttl.softTtlMs),
+    reconcile: reconcileOf(check, merged.reconcile, keep),
     owner: check.text('owner', merged.owner),
     because: check.text('because', merged.because),
   });

@@ -1,6 +1,8 @@
 import type { AdviceCode, InvalidationMode } from './events.js';
+import type { Board, Records, WalkedEntry } from './fleet-notes.js';
 import type { GenerationName, Generations } from './generations.js';
 import type { EntryKey } from './keys.js';
+import type { Ledger } from './ledger.js';
 
 /** What a read gives. Readers of one tick may be given the same reply object; it is never changed. */
 export interface ReadReply {
@@ -61,6 +63,13 @@ export interface CommitRequest {
 export interface CommitReply {
   readonly outcome: 'committed' | 'fenced-token' | 'fenced-epoch' | 'fenced-version' | 'superseded';
   readonly generations: Generations;
+}
+
+/** A version that the source is known to have reached. */
+export interface KnownVersion {
+  readonly version: bigint;
+  /** How long an older one is refused. */
+  readonly windowMs: number;
 }
 
 export interface ReleaseRequest {
@@ -124,6 +133,10 @@ export type HealthSignal =
 export interface Store {
   /** It lives outside of this process: its signals can be lost, it can be away, and a tier in memory before it pays. */
   readonly remote: boolean;
+  /** Which events were dealt with, by whichever process. */
+  readonly ledger: Ledger;
+  readonly records: Records;
+  readonly board: Board;
   /**
    * Starts it; resolves when it is usable, or after a bounded time when it is not yet. Rejects only for what no waiting mends, with
    * `CacheGuardConfigError`.
@@ -137,12 +150,17 @@ export interface Store {
   renew(key: EntryKey, token: string, leaseMs: number): Promise<boolean>;
   commit(request: CommitRequest): Promise<CommitReply>;
   release(request: ReleaseRequest): Promise<void>;
-  /** Voids every attempt on the key and marks stale (`expire`) or takes away what is cached. */
-  invalidate(key: EntryKey, mode: InvalidationMode): Promise<void>;
+  /**
+   * Voids every attempt on the key and marks stale (`expire`) or takes away what is cached. With a version, leaves all alone if what is
+   * cached is as new; else nothing older is accepted any more.
+   */
+  invalidate(key: EntryKey, mode: InvalidationMode, known?: KnownVersion): Promise<void>;
   /** Moves a generation. */
   advance(generation: GenerationName, mode: InvalidationMode, ttlMs: number): Promise<void>;
   /** Erases the bytes of a domain's entries for which `doomed` says so, in bounded batches; resolves to their number. */
   sweep(domain: string, doomed: (bytes: Buffer) => boolean): Promise<number>;
+  /** A domain's entries, in bounded batches that do not block the store; one that comes or goes meanwhile may be left out or come twice. */
+  walk(domain: string, batch: number): AsyncIterable<readonly WalkedEntry[]>;
   /** Proves that the store answers; on each way that signals can take, `heard` follows. Also tells which processes are alive. */
   beat(request: BeatRequest): Promise<BeatReply>;
   onSignal(listener: (signal: Signal) => void): void;

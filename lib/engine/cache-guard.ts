@@ -20,6 +20,7 @@ import type { GuardedCall } from './call.js';
 import { CallMaker, tagGenerations, type Loader } from './call-maker.js';
 import type { Domains } from './domains.js';
 import { type EngineParts } from './engine-parts.js';
+import { DomainEvents } from './events/domain-events.js';
 import { explainFound } from './explain.js';
 import { handOut } from './hand-out.js';
 import { modeOf } from './invalidations.js';
@@ -38,6 +39,8 @@ export class CacheGuard {
   private readonly domains: Domains;
   private readonly calls: CallMaker;
   private readonly rooms: Rooms;
+  /** Domain events of this process, and the sources of others. */
+  readonly events: DomainEvents;
   private closing: Promise<void> | undefined;
 
   constructor(given: CacheGuardParts) {
@@ -45,6 +48,7 @@ export class CacheGuard {
     this.rooms = makeRooms(this, given);
     this.parts = this.rooms.parts;
     this.calls = new CallMaker(given.domains, this.parts.hub);
+    this.events = new DomainEvents(this.rooms, given.domains, this.calls);
   }
 
   /**
@@ -72,6 +76,7 @@ export class CacheGuard {
     const patience = new Promise<void>((resolve) => {
       cancel = this.parts.clock.schedule(CLOSE_PATIENCE_MS, resolve);
     });
+    await this.events.close();
     const reason = new CacheGuardError('CG_CLOSED', 'The application is shutting down; this load was given up.');
     await this.rooms.flights.drain(patience, reason);
     cancel();

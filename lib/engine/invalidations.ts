@@ -30,9 +30,13 @@ export class Invalidations {
     private readonly flights: Flights,
   ) {}
 
-  /** @throws CacheGuardStoreError once the guard is closed, when nothing could be kept any more */
-  keys(policy: Policy, keys: readonly EntryKey[], mode: InvalidationMode): Promise<Outcome> {
-    const common = { domain: policy.domain, mode, ttlMs: generationTtl(policy), scope: 'key' } as const;
+  /**
+   * @param version what is cached and as new may stay
+   * @throws CacheGuardStoreError once the guard is closed, when nothing could be kept any more
+   */
+  keys(policy: Policy, keys: readonly EntryKey[], mode: InvalidationMode, version?: bigint): Promise<Outcome> {
+    const known = version === undefined ? undefined : { version, windowMs: policy.hardTtlMs + policy.versionWindowMs };
+    const common = { domain: policy.domain, mode, ttlMs: generationTtl(policy), scope: 'key', known } as const;
     return this.ask(keys.map((key) => ({ ...common, key })));
   }
 
@@ -121,7 +125,7 @@ export class Invalidations {
   private async execute(invalidation: Invalidation): Promise<void> {
     const { store } = this.parts;
     const { domain, mode, ttlMs } = invalidation;
-    if (invalidation.scope === 'key') return store.invalidate(invalidation.key, mode);
+    if (invalidation.scope === 'key') return store.invalidate(invalidation.key, mode, invalidation.known);
     const { generation } = invalidation;
     await store.advance(generation, mode, ttlMs);
     if (mode !== 'purge') return;

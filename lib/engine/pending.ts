@@ -1,6 +1,7 @@
 import type { InvalidationMode, InvalidationScope } from '../core/events.js';
 import type { GenerationName } from '../core/generations.js';
 import { domainGeneration, type EntryKey } from '../core/keys.js';
+import type { KnownVersion } from '../core/store.js';
 import type { EventHub } from './event-hub.js';
 
 /** One key, tag or domain to be invalidated. */
@@ -10,7 +11,7 @@ export type Invalidation = {
   /** How long a generation must outlive it. */
   readonly ttlMs: number;
 } & (
-  | { readonly scope: 'key'; readonly key: EntryKey }
+  | { readonly scope: 'key'; readonly key: EntryKey; readonly known?: KnownVersion | undefined }
   | { readonly scope: 'tag' | 'domain'; readonly generation: GenerationName }
 );
 
@@ -43,7 +44,9 @@ export class PendingInvalidations {
     return this.kept.size >= this.max / 2;
   }
 
-  add(invalidation: Invalidation): void {
+  add(given: Invalidation): void {
+    // Several become one here, and the version of one says nothing about the others.
+    const invalidation = given.scope === 'key' ? { ...given, known: undefined } : given;
     const whole = this.kept.get(`g ${domainGeneration(invalidation.domain)}`);
     // All of the domain goes already: its keys and tags need no room of their own.
     if (whole && invalidation.scope !== 'domain') {

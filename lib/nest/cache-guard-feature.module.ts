@@ -2,7 +2,10 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { CacheGuardConfigError, describeValue } from '../core/errors.js';
 import type { DomainPolicies } from '../core/policy.js';
+import type { EventRule } from '../core/rules.js';
 import { Domains } from '../engine/domains.js';
+import { readRules } from './events/events-options.js';
+import { RuleBook } from './events/rule-book.js';
 import { FEATURE_POLICIES, FEATURE_REGISTRATION } from './tokens.js';
 
 /**
@@ -12,7 +15,13 @@ import { FEATURE_POLICIES, FEATURE_REGISTRATION } from './tokens.js';
 @Module({})
 export class CacheGuardFeatureModule {}
 
-export function featureModule(policies: DomainPolicies): DynamicModule {
+/** What a bounded context may bring besides its policies. */
+export interface FeatureOptions {
+  /** What is done about which domain events. */
+  readonly rules?: readonly EventRule[];
+}
+
+export function featureModule(policies: DomainPolicies, { rules = [] }: FeatureOptions): DynamicModule {
   return {
     module: CacheGuardFeatureModule,
     providers: [
@@ -20,11 +29,13 @@ export function featureModule(policies: DomainPolicies): DynamicModule {
       {
         provide: FEATURE_REGISTRATION,
         // When the module is instantiated, and not in a hook: hooks are not called for modules that are loaded lazily.
-        useFactory: (modules: ModulesContainer, domains?: Domains) => {
-          register(policies, importersOf(modules, policies), domains);
+        useFactory: (modules: ModulesContainer, domains?: Domains, book?: RuleBook) => {
+          const importers = importersOf(modules, policies);
+          register(policies, importers, domains);
+          book?.add(readRules(rules, `forFeature in ${importers}: rules`));
           return true;
         },
-        inject: [ModulesContainer, { token: Domains, optional: true }],
+        inject: [ModulesContainer, { token: Domains, optional: true }, { token: RuleBook, optional: true }],
       },
     ],
   };

@@ -1,4 +1,10 @@
-import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+  type OnModuleInit,
+} from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import type { Clock } from '../core/clock.js';
 import { CacheGuardConfigError } from '../core/errors.js';
@@ -6,13 +12,14 @@ import { CacheGuard } from '../engine/cache-guard.js';
 import { Domains } from '../engine/domains.js';
 import { EngineSlot } from './engine-binding.js';
 import { CacheGuardEventLogger } from './event-logger.js';
+import { EventStarter } from './events/event-starter.js';
 import { CacheGuardExplorer } from './explorer.js';
 import type { Settings } from './options.js';
 import { CLOCK, ENGINE_SLOT, SETTINGS } from './tokens.js';
 
 /** Connects the engine with the application: once checked, it is opened; it is closed when HTTP has drained. */
 @Injectable()
-export class CacheGuardLifecycle implements OnModuleInit, OnApplicationShutdown {
+export class CacheGuardLifecycle implements OnModuleInit, OnApplicationBootstrap, OnApplicationShutdown {
   private readonly eventLogger: CacheGuardEventLogger;
   private readonly subscriptions: (() => void)[];
 
@@ -23,6 +30,7 @@ export class CacheGuardLifecycle implements OnModuleInit, OnApplicationShutdown 
     @Inject(SETTINGS) private readonly settings: Settings,
     @Inject(CLOCK) clock: Clock,
     @Inject(CacheGuardExplorer) private readonly explorer: CacheGuardExplorer,
+    @Inject(EventStarter) private readonly events: EventStarter,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
   ) {
     this.eventLogger = new CacheGuardEventLogger(clock);
@@ -35,8 +43,13 @@ export class CacheGuardLifecycle implements OnModuleInit, OnApplicationShutdown 
   async onModuleInit(): Promise<void> {
     this.refuseSecondRoot();
     this.explorer.explore();
+    this.events.configure();
     await this.guard.open();
     this.bind(this.settings.enabled);
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    await this.events.follow();
   }
 
   async onApplicationShutdown(): Promise<void> {

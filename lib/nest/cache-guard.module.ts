@@ -10,7 +10,7 @@ import type { Store } from '../core/store.js';
 import { CacheGuard } from '../engine/cache-guard.js';
 import { Domains } from '../engine/domains.js';
 import { CacheGuardMetrics } from '../telemetry/metrics.js';
-import { featureModule } from './cache-guard-feature.module.js';
+import { featureModule, type FeatureOptions } from './cache-guard-feature.module.js';
 import { CacheGuardLifecycle } from './cache-guard.lifecycle.js';
 import {
   CACHE_GUARD_OPTIONS,
@@ -18,6 +18,8 @@ import {
   type CacheGuardModuleAsyncOptions,
 } from './cache-guard.module-definition.js';
 import { EngineSlot } from './engine-binding.js';
+import { EventStarter } from './events/event-starter.js';
+import { RuleBook } from './events/rule-book.js';
 import { CacheGuardExplorer } from './explorer.js';
 import { httpThrown } from './http-thrown.js';
 import { readOptions, type CacheGuardModuleOptions, type Settings } from './options.js';
@@ -31,12 +33,13 @@ const providers: Provider[] = [
   { provide: IDS, useFactory: systemIds },
   {
     provide: SETTINGS,
-    useFactory: (options: CacheGuardModuleOptions, domains: Domains): Settings => {
+    useFactory: (options: CacheGuardModuleOptions, domains: Domains, book: RuleBook): Settings => {
       const settings = readOptions(options);
       domains.register(settings.domains, 'CacheGuardModule.forRoot');
+      book.add(settings.events.rules);
       return settings;
     },
-    inject: [CACHE_GUARD_OPTIONS, Domains],
+    inject: [CACHE_GUARD_OPTIONS, Domains, RuleBook],
   },
   {
     provide: STORE,
@@ -54,6 +57,8 @@ const providers: Provider[] = [
     useFactory: (guard: CacheGuard) => new CacheGuardMetrics(guard),
     inject: [CacheGuard],
   },
+  RuleBook,
+  EventStarter,
   CacheGuardExplorer,
   CacheGuardLifecycle,
 ];
@@ -92,14 +97,14 @@ export class CacheGuardModule extends ConfigurableCacheGuardModule {
   }
 
   /**
-   * Registers the policies of a bounded context from its own module. Everyone can use the domains, and only one module may
-   * register a domain.
+   * Registers the policies of a bounded context from its own module, and the rules by which domain events concern them. Everyone can
+   * use the domains, and only one module may register a domain.
    *
    * @throws CacheGuardConfigError when the application is created (`CG_INVALID_POLICY`, `CG_DUPLICATE_DOMAIN`;
    * `CG_INVALID_OPTIONS` without a root)
    */
-  static forFeature(policies: DomainPolicies): DynamicModule {
-    return featureModule(policies);
+  static forFeature(policies: DomainPolicies, options: FeatureOptions = {}): DynamicModule {
+    return featureModule(policies, options);
   }
 }
 
@@ -108,6 +113,6 @@ function asRoot(definition: DynamicModule): DynamicModule {
     ...definition,
     global: true,
     providers: [...(definition.providers ?? []), ...providers],
-    exports: [CacheGuard, CacheGuardMetrics, Domains, ENGINE_SLOT],
+    exports: [CacheGuard, CacheGuardMetrics, Domains, RuleBook, ENGINE_SLOT],
   };
 }

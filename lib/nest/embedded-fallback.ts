@@ -2,7 +2,15 @@ import { CacheGuardConfigError } from '../core/errors.js';
 import type { InvalidationMode } from '../core/events.js';
 import type { GenerationName } from '../core/generations.js';
 import type { EntryKey } from '../core/keys.js';
-import type { AcquireRequest, BeatRequest, CommitRequest, ReleaseRequest, Signal, Store } from '../core/store.js';
+import type {
+  AcquireRequest,
+  BeatRequest,
+  CommitRequest,
+  KnownVersion,
+  ReleaseRequest,
+  Signal,
+  Store,
+} from '../core/store.js';
 
 /** A store that may turn out to be one that this library cannot work with. */
 export interface RefusableStore extends Store {
@@ -66,8 +74,24 @@ export class EmbeddedFallback implements Store {
     return this.current.release(request);
   }
 
-  invalidate(key: EntryKey, mode: InvalidationMode) {
-    return this.current.invalidate(key, mode);
+  get records() {
+    return this.current.records;
+  }
+
+  get board() {
+    return this.current.board;
+  }
+
+  walk(domain: string, batch: number) {
+    return this.current.walk(domain, batch);
+  }
+
+  get ledger() {
+    return this.current.ledger;
+  }
+
+  invalidate(key: EntryKey, mode: InvalidationMode, known?: KnownVersion) {
+    return this.current.invalidate(key, mode, known);
   }
 
   advance(generation: GenerationName, mode: InvalidationMode, ttlMs: number) {

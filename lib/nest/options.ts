@@ -3,6 +3,8 @@ import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import { parseDuration, type Duration } from '../core/durations.js';
 import { CacheGuardConfigError, describeValue } from '../core/errors.js';
 import type { DomainPolicies } from '../core/policy.js';
+import { readEvents, type EventsOptions, type EventsSettings } from './events/events-options.js';
+import type { RedisConnection } from './redis-connection.js';
 
 /**
  * Takes an action to be run after the commit of the transaction that is open in the caller's context.
@@ -33,6 +35,8 @@ export interface CacheGuardModuleOptions {
   readonly unsupportedRedis?: UnsupportedRedis;
   /** The policies of bounded contexts, by domain; `forFeature` adds to them. */
   readonly domains?: DomainPolicies;
+  /** Domain events that the cache follows. */
+  readonly events?: EventsOptions;
   /** Defers the invalidations of `@Invalidates` and `@Refreshes` until a transaction has committed. Default: none is open. */
   readonly afterCommit?: AfterCommit;
   /**
@@ -42,10 +46,6 @@ export interface CacheGuardModuleOptions {
   readonly enabled?: boolean;
 }
 
-/** How to reach Redis. */
-export type RedisConnection =
-  { readonly client: Redis | Cluster } | { readonly url: string } | { readonly options: RedisOptions };
-
 /** The options with defaults applied. */
 export interface Settings {
   readonly namespace: string;
@@ -54,6 +54,7 @@ export interface Settings {
   readonly commandTimeoutMs: number;
   readonly unsupportedRedis: UnsupportedRedis;
   readonly domains: DomainPolicies;
+  readonly events: EventsSettings;
   readonly afterCommit: AfterCommit | undefined;
   readonly enabled: boolean;
 }
@@ -67,6 +68,7 @@ const KNOWN: Readonly<Record<keyof CacheGuardModuleOptions, true>> = {
   commandTimeout: true,
   unsupportedRedis: true,
   domains: true,
+  events: true,
   afterCommit: true,
   enabled: true,
 };
@@ -118,6 +120,7 @@ export function readOptions(given: CacheGuardModuleOptions): Settings {
     commandTimeoutMs: readCommandTimeout(given.commandTimeout),
     unsupportedRedis,
     domains,
+    events: readEvents(given.events),
     afterCommit,
     enabled,
   };

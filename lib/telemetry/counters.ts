@@ -101,7 +101,7 @@ export class Counters {
 
   private count(event: CacheGuardEvent): void {
     if (event.domain === undefined) {
-      if (event.type !== 'advice') this.ofStore = afterChange(this.ofStore, event);
+      if (event.type === 'store-state' || event.type === 'l1-trust') this.ofStore = afterChange(this.ofStore, event);
       return;
     }
     const counted = this.of(event.domain);

@@ -1,7 +1,9 @@
 import { CacheGuardStoreError } from '../core/errors.js';
 import type { InvalidationMode } from '../core/events.js';
+import type { Board, Records, WalkedEntry } from '../core/fleet-notes.js';
 import type { GenerationName } from '../core/generations.js';
 import type { EntryKey } from '../core/keys.js';
+import type { Ledger } from '../core/ledger.js';
 import type {
   AcquireReply,
   AcquireRequest,
@@ -9,6 +11,7 @@ import type {
   BeatRequest,
   CommitReply,
   CommitRequest,
+  KnownVersion,
   ReadReply,
   ReleaseRequest,
   Signal,
@@ -16,7 +19,17 @@ import type {
 } from '../core/store.js';
 
 export type StoreOperation =
-  'read' | 'acquire' | 'renew' | 'commit' | 'release' | 'invalidate' | 'advance' | 'sweep' | 'beat';
+  | 'read'
+  | 'acquire'
+  | 'renew'
+  | 'commit'
+  | 'release'
+  | 'invalidate'
+  | 'advance'
+  | 'sweep'
+  | 'beat'
+  | 'known'
+  | 'remember';
 
 /** Something that is going to happen to a call. */
 export interface Fault {
@@ -49,6 +62,8 @@ export class ChaosStore implements Store {
     advance: 0,
     sweep: 0,
     beat: 0,
+    known: 0,
+    remember: 0,
   };
   /** While true, no signal arrives. */
   deaf = false;
@@ -126,8 +141,28 @@ export class ChaosStore implements Store {
     return this.call('release', () => this.inner.release(request));
   }
 
-  invalidate(key: EntryKey, mode: InvalidationMode): Promise<void> {
-    return this.call('invalidate', () => this.inner.invalidate(key, mode));
+  get records(): Records {
+    return this.inner.records;
+  }
+
+  get board(): Board {
+    return this.inner.board;
+  }
+
+  walk(domain: string, batch: number): AsyncIterable<readonly WalkedEntry[]> {
+    return this.inner.walk(domain, batch);
+  }
+
+  get ledger(): Ledger {
+    const { ledger } = this.inner;
+    return {
+      known: (identities) => this.call('known', () => ledger.known(identities)),
+      remember: (identities) => this.call('remember', () => ledger.remember(identities)),
+    };
+  }
+
+  invalidate(key: EntryKey, mode: InvalidationMode, known?: KnownVersion): Promise<void> {
+    return this.call('invalidate', () => this.inner.invalidate(key, mode, known));
   }
 
   advance(generation: GenerationName, mode: InvalidationMode, ttlMs: number): Promise<void> {

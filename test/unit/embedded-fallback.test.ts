@@ -10,7 +10,7 @@ const REFUSAL = new CacheGuardStoreError(
 const GAP: Signal = { kind: 'gap' };
 const LOST: Signal = { kind: 'lost' };
 
-type Call = Exclude<keyof Store, 'remote' | 'open' | 'close' | 'onSignal'>;
+type Call = Exclude<keyof Store, 'remote' | 'ledger' | 'records' | 'board' | 'open' | 'close' | 'onSignal'>;
 const CALLS = Object.keys({
   now: true,
   read: true,
@@ -21,6 +21,7 @@ const CALLS = Object.keys({
   invalidate: true,
   advance: true,
   sweep: true,
+  walk: true,
   beat: true,
 } satisfies Record<Call, true>) as Call[];
 

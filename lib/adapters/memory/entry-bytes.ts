@@ -22,6 +22,13 @@ export function versionOf(bytes: Buffer | undefined): Buffer | undefined {
   return Buffer.from(bytes.subarray(VERSION_AT, VERSION_AT + VERSION_BYTES));
 }
 
+/** Whether it holds a value that is at least as new as `version`. */
+export function isAsNew(bytes: Buffer, version: Buffer): boolean {
+  if (hasFlag(bytes, FLAG.removed | FLAG.hitForMiss)) return false;
+  const own = versionOf(bytes);
+  return own !== undefined && own.compare(version) >= 0;
+}
+
 export function isFresh(bytes: Buffer, nowMs: number): boolean {
   return nowMs < bytes.readUIntBE(SOFT_AT, TIME_BYTES) && !hasFlag(bytes, FLAG.marked | FLAG.removed | FLAG.hitForMiss);
 }

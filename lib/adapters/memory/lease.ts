@@ -77,8 +77,10 @@ export class Lease {
     return this.floor && this.floor.untilMs > nowMs ? this.floor.version : undefined;
   }
 
-  raiseFloor(version: Buffer, untilMs: number): void {
-    this.floor = { version, untilMs: Math.max(untilMs, this.floor?.untilMs ?? 0) };
+  raiseFloor(version: Buffer, untilMs: number, nowMs: number): void {
+    const floor = this.versionFloor(nowMs);
+    const highest = floor && floor.compare(version) > 0 ? floor : version;
+    this.floor = { version: highest, untilMs: Math.max(untilMs, this.floor?.untilMs ?? 0) };
   }
 
   /** Drops what has run out; whether nothing is left that anybody could ask for. */

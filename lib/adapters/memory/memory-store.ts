@@ -4,6 +4,7 @@ import type { Clock } from '../../core/clock.js';
 import { FLAG } from '../../core/entry.js';
 import { CacheGuardStoreError } from '../../core/errors.js';
 import type { InvalidationMode } from '../../core/events.js';
+import type { WalkedEntry } from '../../core/fleet-notes.js';
 import type { GenerationName } from '../../core/generations.js';
 import type { EntryKey } from '../../core/keys.js';
 import type {
@@ -12,14 +13,18 @@ import type {
   BeatReply,
   CommitReply,
   CommitRequest,
+  KnownVersion,
   ReadReply,
   ReleaseRequest,
   Signal,
   Store,
 } from '../../core/store.js';
-import { beganOf, hardOf, hasFlag, idOf, isFresh, markedStale, tombstone, versionOf } from './entry-bytes.js';
+import { versionBytes } from '../../core/version.js';
+import { beganOf, hardOf, hasFlag, idOf, isAsNew, isFresh, markedStale, tombstone, versionOf } from './entry-bytes.js';
 import { GenerationTable } from './generation-table.js';
 import { Lease } from './lease.js';
+import { MemoryLedger } from './memory-ledger.js';
+import { MemoryBoard, MemoryRecords } from './memory-notes.js';
 import { StoreTime } from './store-time.js';
 
 export interface MemoryStoreOptions {
@@ -49,6 +54,9 @@ interface Kept {
 /** The embedded store: what a fleet shares through Redis, within one process. */
 export class MemoryStore implements Store {
   readonly remote = false;
+  readonly ledger = new MemoryLedger();
+  readonly records: MemoryRecords;
+  readonly board: MemoryBoard;
   private readonly time: StoreTime;
   private readonly epoch: number;
   private readonly entries: LRUCache<EntryKey, Kept>;
@@ -60,6 +68,8 @@ export class MemoryStore implements Store {
   constructor({ clock, epoch = 1, maxEntries = DEFAULT_MAX_ENTRIES }: MemoryStoreOptions) {
     const maxLeases = Math.max(maxEntries, MIN_LEASES);
     this.time = new StoreTime(clock);
+    this.records = new MemoryRecords(this.time, maxEntries);
+    this.board = new MemoryBoard(this.time);
     this.epoch = epoch;
     this.entries = new LRUCache({ max: maxEntries });
     this.leases = new LRUCache({ max: maxLeases });
@@ -126,15 +136,18 @@ export class MemoryStore implements Store {
     this.keep(key, lease, nowMs);
   }
 
-  async invalidate(key: EntryKey, mode: InvalidationMode): Promise<void> {
+  async invalidate(key: EntryKey, mode: InvalidationMode, known?: KnownVersion): Promise<void> {
     const nowMs = this.enter();
-    const lease = this.leases.get(key);
+    const kept = this.live(key, nowMs);
+    const version = known && versionBytes(known.version);
+    if (version && kept && isAsNew(kept.bytes, version)) return;
+    const lease = this.leases.get(key) ?? (version && new Lease());
     if (lease) {
       lease.voidAll();
       lease.waiting = false;
+      if (version) lease.raiseFloor(version, nowMs + known.windowMs, nowMs);
       this.keep(key, lease, nowMs);
     }
-    const kept = this.live(key, nowMs);
     if (kept) this.spoil(key, kept, mode, nowMs);
     this.emit({ kind: 'invalidated', key, atMs: this.tickMs() });
   }
@@ -145,20 +158,24 @@ export class MemoryStore implements Store {
   }
 
   async sweep(domain: string, doomed: (bytes: Buffer) => boolean): Promise<number> {
-    let nowMs = this.enter();
-    const keys = [...this.entries.keys()].filter((key) => key.startsWith(`${domain}:`));
     let swept = 0;
-    for (const [index, key] of keys.entries()) {
-      if (index % SWEEP_BATCH === SWEEP_BATCH - 1) {
-        await setImmediate();
-        nowMs = this.enter();
-      }
-      const kept = this.entries.peek(key);
-      if (!kept || kept.untilMs <= nowMs || !doomed(Buffer.from(kept.bytes))) continue;
-      this.entries.delete(key);
-      swept++;
+    for await (const batch of this.walk(domain, SWEEP_BATCH)) {
+      for (const { key, bytes } of batch) if (doomed(bytes) && this.entries.delete(key)) swept++;
     }
     return swept;
+  }
+
+  async *walk(domain: string, batch: number): AsyncIterable<readonly WalkedEntry[]> {
+    this.enter();
+    const keys = [...this.entries.keys()].filter((key) => key.startsWith(`${domain}:`));
+    for (let from = 0; from < keys.length; from += batch) {
+      if (from > 0) await setImmediate();
+      const nowMs = this.enter();
+      yield keys.slice(from, from + batch).flatMap((key) => {
+        const kept = this.entries.peek(key);
+        return kept && kept.untilMs > nowMs ? [{ key, bytes: Buffer.from(kept.bytes) }] : [];
+      });
+    }
   }
 
   /** Its signals cannot be lost: nothing need be heard. */
@@ -228,7 +245,7 @@ export class MemoryStore implements Store {
     if (kind === 'clear') this.entries.delete(key);
     else this.entries.set(key, { bytes: Buffer.from(bytes), untilMs: hardMs });
     const version = versionOf(bytes);
-    if (version) lease.raiseFloor(version, hardMs + request.versionWindowMs);
+    if (version) lease.raiseFloor(version, hardMs + request.versionWindowMs, nowMs);
     lease.succeeded();
     if (kind === 'put') {
       lease.voidAll();

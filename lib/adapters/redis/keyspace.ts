@@ -10,6 +10,9 @@ import type { EntryKey } from '../../core/keys.js';
  * | `<ns>:l:{<key>}`        | its lease, attempts, back-off               |
  * | `<ns>:v:{<key>}`        | the least version that is still accepted    |
  * | `<ns>:g:{<generation>}` | a tag's or domain's generation              |
+ * | `<ns>:a:{<key>}`        | the last call behind it: key and arguments  |
+ * | `<ns>:b:{<name>}`       | a note of one process for the others        |
+ * | `<ns>:d:{events}:*`     | events that were dealt with                 |
  * | `<ns>:live`             | processes by the time of their last beat    |
  * | `<ns>:all`              | channel of invalidations                    |
  * | `<ns>:p:<process>`      | channel to one process                      |
@@ -37,6 +40,23 @@ export class Keyspace {
   /** For SCAN. */
   entriesOf(domain: string): string {
     return `${this.namespace.replace(/[*?[\]\\]/g, '\\$&')}:e:{${domain}:*`;
+  }
+
+  record(key: EntryKey): string {
+    return `${this.namespace}:a:{${key}}`;
+  }
+
+  note(name: string): string {
+    return `${this.namespace}:b:{${name}}`;
+  }
+
+  /** The key of an entry's name. */
+  keyOf(entry: string): EntryKey {
+    return entry.slice(this.namespace.length + ':e:{'.length, -1);
+  }
+
+  get ledger(): readonly [younger: string, older: string] {
+    return [`${this.namespace}:d:{events}:1`, `${this.namespace}:d:{events}:2`];
   }
 
   get live(): string {

@@ -1,4 +1,6 @@
-import { isMoved } from './budget.js';
+import type { Generations } from '../../core/generations.js';
+import type { ReadReply } from '../../core/store.js';
+import { isMoved, unavailable } from './budget.js';
 import type { NodeLink } from './node-link.js';
 import type { Topology } from './topology.js';
 
@@ -94,4 +96,16 @@ async function pipelined(link: NodeLink, keys: string[]): Promise<(Buffer | null
     if (error && !error.message.startsWith('WRONGTYPE')) throw error;
     return error ? null : (value as Buffer | null);
   });
+}
+
+/** Throws `CacheGuardStoreError` when the connection was lost meanwhile. */
+export function replyOf(
+  link: NodeLink,
+  epoch: Answer['epoch'],
+  bytes: Buffer | undefined,
+  generations: Generations,
+): ReadReply {
+  const now = link.clock.now();
+  if (now === undefined) throw unavailable('the connection was lost');
+  return { bytes, generations, epoch, nowMs: Math.ceil(now) };
 }

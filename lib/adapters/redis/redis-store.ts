@@ -2,9 +2,11 @@ import type { MakeBreaker } from '../../core/breaker.js';
 import type { Clock } from '../../core/clock.js';
 import type { CacheGuardStoreError } from '../../core/errors.js';
 import type { InvalidationMode } from '../../core/events.js';
-import type { GenerationName, Generations } from '../../core/generations.js';
+import type { Board, Records, WalkedEntry } from '../../core/fleet-notes.js';
+import type { GenerationName } from '../../core/generations.js';
 import type { Ids } from '../../core/ids.js';
 import type { EntryKey } from '../../core/keys.js';
+import type { Ledger } from '../../core/ledger.js';
 import type {
   AcquireReply,
   AcquireRequest,
@@ -12,23 +14,27 @@ import type {
   BeatRequest,
   CommitReply,
   CommitRequest,
+  KnownVersion,
   ReadReply,
   ReleaseRequest,
   Signal,
   Store,
 } from '../../core/store.js';
+import { versionBytes } from '../../core/version.js';
 import { unavailable, withinBudget } from './budget.js';
 import { listen } from './channel.js';
 import { keyPrefixOf, type NodeClient, type RedisConnect } from './client-shapes.js';
-import { parseGeneration } from './generation-record.js';
 import { Heartbeat } from './heartbeat.js';
 import { Keyspace } from './keyspace.js';
 import { NodeLink } from './node-link.js';
 import { Patrol } from './patrol.js';
-import { ReadBatcher, type Answer } from './read-batch.js';
+import { RedisGenerations } from './redis-generations.js';
+import { RedisLedger } from './redis-ledger.js';
+import { RedisBoard, RedisRecords } from './redis-notes.js';
+import { ReadBatcher, replyOf } from './read-batch.js';
 import { Script } from './script.js';
 import { ScriptRunner, type Argument } from './script-runner.js';
-import { sweepNode } from './sweep.js';
+import { DomainWalks } from './domain-walks.js';
 import { topologyOf, type Topology } from './topology.js';
 
 const scripts = {
@@ -37,7 +43,6 @@ const scripts = {
   commit: new Script('commit'),
   release: new Script('release'),
   invalidate: new Script('invalidate'),
-  generations: new Script('generations'),
   advance: new Script('advance'),
   beat: new Script('beat'),
 };
@@ -63,9 +68,14 @@ export interface RedisStoreOptions {
 /** Entries, leases and generations in Redis: standalone, Sentinel or Cluster. */
 export class RedisStore implements Store {
   readonly remote = true;
+  readonly ledger: Ledger;
+  readonly records: Records;
+  readonly board: Board;
   private readonly heartbeat: Heartbeat;
   private readonly patrol: Patrol;
   private readonly topology: Topology;
+  private readonly walks: DomainWalks;
+  private readonly generations: RedisGenerations;
   private readonly keyspace: Keyspace;
   private readonly reads: ReadBatcher;
   private readonly runner: ScriptRunner;
@@ -84,6 +94,15 @@ export class RedisStore implements Store {
     this.topology = topologyOf(options.connect, makeLink, commandTimeoutMs, () => emit({ kind: 'gap' }));
     this.runner = new ScriptRunner(this.topology, clock, commandTimeoutMs);
     this.reads = new ReadBatcher(this.topology, (work) => this.bounded('a read', work));
+    this.generations = new RedisGenerations(this.topology, this.runner, this.reads, this.keyspace);
+    this.ledger = new RedisLedger(this.runner, this.keyspace);
+    this.records = new RedisRecords(this.runner, this.reads, this.keyspace);
+    this.walks = new DomainWalks(
+      () => this.openMasters(),
+      this.keyspace,
+      (work) => this.bounded('a walk', work),
+    );
+    this.board = new RedisBoard(this.runner, this.reads, this.keyspace);
     // Given up before a command of the same moment: what one process noticed as an outage, no other must have slept through.
     const beatTimeoutMs = Math.max(commandTimeoutMs / 2, commandTimeoutMs - SOONER_MS);
     this.heartbeat = new Heartbeat(this.topology, this.keyspace, ids.process, scripts.beat, emit, clock, beatTimeoutMs);
@@ -113,7 +132,7 @@ export class RedisStore implements Store {
     return this.reads.once(`${key} ${generations.join(' ')}`, async () => {
       const [entry, known] = await Promise.all([
         this.reads.read(this.keyspace.entry(key)),
-        this.readGenerations(generations),
+        this.generations.read(generations),
       ]);
       return replyOf(entry.link, entry.epoch, entry.bytes ?? undefined, known);
     });
@@ -131,7 +150,7 @@ export class RedisStore implements Store {
       this.options.ids.process,
       this.runner.deadline(link),
     ]);
-    const generations = this.ensureGenerations(request.generations, request.generationTtlMs);
+    const generations = this.generations.ensure(request.generations, request.generationTtlMs);
     const [granted, known] = await Promise.allSettled([grant, generations]);
     if (granted.status === 'rejected') throw granted.reason;
     const { link, epoch, reply } = granted.value;
@@ -142,18 +161,12 @@ export class RedisStore implements Store {
       if (String(kind) === 'granted') this.release({ key, token, backoff: undefined }).catch(() => {});
       throw known.reason;
     }
-    switch (String(kind)) {
-      case 'granted':
-        return { kind: 'granted', generations: known.value, epoch, nowMs };
-      case 'changed':
-        return { kind: 'changed', reply: replyOf(link, epoch, rest, known.value) };
-      case 'held':
-        return { kind: 'held', remainingMs: Number(rest) / 1_000, nowMs };
-      case 'backing-off':
-        return { kind: 'backing-off', remainingMs: Number(rest) / 1_000 };
-      default:
-        throw unavailable('an acquire arrived too late');
-    }
+    if (String(kind) === 'granted') return { kind: 'granted', generations: known.value, epoch, nowMs };
+    if (String(kind) === 'changed') return { kind: 'changed', reply: replyOf(link, epoch, rest, known.value) };
+    const remainingMs = Number(rest) / 1_000;
+    if (String(kind) === 'held') return { kind: 'held', remainingMs, nowMs };
+    if (String(kind) === 'backing-off') return { kind: 'backing-off', remainingMs };
+    throw unavailable('an acquire arrived too late');
   }
 
   async renew(key: EntryKey, token: string, leaseMs: number): Promise<boolean> {
@@ -179,7 +192,7 @@ export class RedisStore implements Store {
       key,
       this.runner.deadline(link),
     ]);
-    const [{ reply }, generations] = await Promise.all([written, this.readGenerations(request.generations)]);
+    const [{ reply }, generations] = await Promise.all([written, this.generations.read(request.generations)]);
     const outcome = String((reply as Buffer[])[0]);
     if (outcome === 'late') throw unavailable('a commit arrived too late');
     return { outcome: outcome as CommitReply['outcome'], generations };
@@ -195,9 +208,16 @@ export class RedisStore implements Store {
     ]);
   }
 
-  async invalidate(key: EntryKey, mode: InvalidationMode): Promise<void> {
-    const keys = [this.keyspace.entry(key), this.keyspace.lease(key)];
-    await this.run(key, scripts.invalidate, keys, () => [mode, TOMBSTONE_MS, this.keyspace.broadcastChannel, key]);
+  async invalidate(key: EntryKey, mode: InvalidationMode, known?: KnownVersion): Promise<void> {
+    const keys = [this.keyspace.entry(key), this.keyspace.lease(key), this.keyspace.versionFloor(key)];
+    await this.run(key, scripts.invalidate, keys, () => [
+      mode,
+      TOMBSTONE_MS,
+      this.keyspace.broadcastChannel,
+      key,
+      known ? versionBytes(known.version) : '',
+      known?.windowMs ?? 0,
+    ]);
   }
 
   async advance(generation: GenerationName, mode: InvalidationMode, ttlMs: number): Promise<void> {
@@ -211,15 +231,12 @@ export class RedisStore implements Store {
     ]);
   }
 
-  async sweep(domain: string, doomed: (bytes: Buffer) => boolean): Promise<number> {
-    if (this.closed) throw unavailable('the store is closed');
-    let swept = 0;
-    for (const link of this.topology.masters()) {
-      swept += await sweepNode(link.client, this.keyspace.entriesOf(domain), doomed, (work) =>
-        this.bounded('a sweep', work),
-      );
-    }
-    return swept;
+  sweep(domain: string, doomed: (bytes: Buffer) => boolean): Promise<number> {
+    return this.walks.sweep(domain, doomed);
+  }
+
+  walk(domain: string, batch: number): AsyncIterable<readonly WalkedEntry[]> {
+    return this.walks.walk(domain, batch);
   }
 
   beat(request: BeatRequest): Promise<BeatReply> {
@@ -254,44 +271,16 @@ export class RedisStore implements Store {
     for (const listener of this.listeners) listener(signal);
   }
 
-  /** All at once where one server has all; a cluster keeps each generation in a slot of its own. */
-  private async ensureGenerations(names: readonly GenerationName[], ttlMs: number): Promise<Generations> {
-    const keys = names.map((name) => this.keyspace.generation(name));
-    const groups = this.topology.spread ? keys.map((key) => [key]) : keys.length > 0 ? [keys] : [];
-    const answers = await Promise.all(
-      groups.map(async (group) => {
-        const { reply, epoch } = await this.runner.run(group[0]!, scripts.generations, group, (_link, known) => [
-          Math.ceil(ttlMs),
-          known,
-        ]);
-        return (reply as Buffer[]).map((record) => parseGeneration(record, epoch));
-      }),
-    );
-    const known = answers.flat();
-    return new Map(names.map((name, i) => [name, known[i]]));
-  }
-
-  private async readGenerations(names: readonly GenerationName[]): Promise<Generations> {
-    const answers = await Promise.all(names.map((name) => this.reads.read(this.keyspace.generation(name))));
-    return new Map(names.map((name, i) => [name, parseGeneration(answers[i]!.bytes, answers[i]!.epoch)]));
-  }
-
   private run(key: EntryKey, script: Script, keys: readonly string[], args: (link: NodeLink) => readonly Argument[]) {
     return this.runner.run(this.keyspace.entry(key), script, keys, args);
+  }
+
+  private openMasters(): NodeLink[] {
+    if (this.closed) throw unavailable('the store is closed');
+    return this.topology.masters();
   }
 
   private bounded<T>(what: string, work: Promise<T>): Promise<T> {
     return withinBudget(work, what, this.options.commandTimeoutMs, this.options.clock);
   }
-}
-
-function replyOf(
-  link: NodeLink,
-  epoch: Answer['epoch'],
-  bytes: Buffer | undefined,
-  generations: Generations,
-): ReadReply {
-  const now = link.clock.now();
-  if (now === undefined) throw unavailable('the connection was lost');
-  return { bytes, generations, epoch, nowMs: Math.ceil(now) };
 }

@@ -1,3 +1,4 @@
+import { MemoryLedger } from '../../../lib/adapters/memory/memory-ledger.js';
 import { CacheGuardStoreError } from '../../../lib/core/errors.js';
 import type { InvalidationMode } from '../../../lib/core/events.js';
 import type { GenerationName, Generations } from '../../../lib/core/generations.js';
@@ -39,9 +40,15 @@ export interface RemoteStoreParts {
   readonly settled: () => void;
 }
 
+const NONE = { put: async () => {}, post: async () => {}, get: async () => [], read: async () => [] };
+
 /** One process's way to the server: keeps time-outs, deadlines and the rules of a connection as the store for Redis does. */
 export class RemoteStore implements Store {
   readonly remote = true;
+  /** No domain events happen here. */
+  readonly ledger = new MemoryLedger();
+  readonly records = NONE;
+  readonly board = NONE;
   private readonly listeners: ((signal: Signal) => void)[] = [];
   /** Commands under way, each with what ends its wait. */
   private readonly underway = new Map<Sent, (error: Error) => void>();
@@ -138,6 +145,8 @@ export class RemoteStore implements Store {
   advance(generation: GenerationName, mode: InvalidationMode, ttlMs: number): Promise<void> {
     return this.command('advance', (store) => store.advance(generation, mode, ttlMs));
   }
+
+  async *walk() {}
 
   sweep(domain: string, doomed: (bytes: Buffer) => boolean): Promise<number> {
     return this.command('sweep', (store) => store.sweep(domain, doomed));

@@ -251,6 +251,10 @@ function shared(store: MemoryStore): Store {
   });
   return {
     remote: false,
+    ledger: store.ledger,
+    records: store.records,
+    board: store.board,
+    walk: (domain, batch) => store.walk(domain, batch),
     open: () => store.open(),
     now: () => store.now(),
     read: (key, generations) => store.read(key, generations),
@@ -258,7 +262,7 @@ function shared(store: MemoryStore): Store {
     renew: (key, token, leaseMs) => store.renew(key, token, leaseMs),
     commit: (request) => store.commit(request),
     release: (request) => store.release(request),
-    invalidate: (key, mode) => store.invalidate(key, mode),
+    invalidate: (key, mode, known) => store.invalidate(key, mode, known),
     advance: (generation, mode, ttlMs) => store.advance(generation, mode, ttlMs),
     sweep: (domain, doomed) => store.sweep(domain, doomed),
     beat: () => store.beat(),

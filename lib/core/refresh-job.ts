@@ -1,0 +1,17 @@
+import type { EntryKey } from './keys.js';
+
+/** A value that was invalidated and is to be loaded again, once in the fleet, behind waiting people. */
+export interface RefreshJob {
+  readonly domain: string;
+  /** The space of keys within the domain: the guarded method's. */
+  readonly name: string | undefined;
+  readonly key: EntryKey;
+  /** The arguments with which the guarded method is called; `undefined`: those that were recorded when it was called last. */
+  readonly args: readonly unknown[] | undefined;
+}
+
+/** Takes jobs off the way of the events that cause them. */
+export interface RefreshQueue {
+  /** Resolves when the jobs are kept where they will be done even if this process dies, as far as there is such a place. */
+  enqueue(jobs: readonly RefreshJob[]): Promise<void>;
+}

@@ -1,0 +1,211 @@
+import type { DomainEvent } from './domain-event.js';
+import { CacheGuardConfigError, describeValue } from './errors.js';
+import type { InvalidationMode } from './events.js';
+import { isRecord } from './field-checker.js';
+import type { KeyPart } from './keys.js';
+
+export type RuleAction = 'invalidate' | 'refresh' | 'update';
+
+interface RuleCommon {
+  /** The event types that it follows. */
+  readonly on: string | readonly string[];
+  readonly domain: string;
+  /** The event sources that it follows, by name. Default: all. */
+  readonly from?: string | readonly string[];
+  /** As with `invalidate`. Default: mark stale where the domain allows stale serving, else remove. */
+  readonly mode?: InvalidationMode;
+}
+
+interface ToKeys extends RuleCommon {
+  /** The `name` of the guarded method that reads the keys. Default: the domain's own space. */
+  readonly name?: string;
+  /**
+   * The version of the source's data that the event tells of, counted as the loads count it with `setVersion`. What is cached and as new
+   * is left alone; loads that give an older one are not cached any more.
+   */
+  version?(event: DomainEvent): bigint | number | undefined;
+  readonly tags?: never;
+  readonly all?: never;
+}
+
+interface ToOneKey extends ToKeys {
+  /** `undefined`: the event does not concern the domain. */
+  key(event: DomainEvent): KeyPart | undefined;
+  readonly keys?: never;
+}
+
+interface ToManyKeys extends ToKeys {
+  keys(event: DomainEvent): readonly KeyPart[];
+  readonly key?: never;
+}
+
+/** `refresh` invalidates, and then loads the value again, once in the fleet, behind waiting people. */
+interface Reloads {
+  readonly action?: 'invalidate' | 'refresh';
+  readonly value?: never;
+}
+
+/** The value comes with the event. An older event that comes later must not replace a newer one: hence the version. */
+interface Updates {
+  readonly action: 'update';
+  value(event: DomainEvent): unknown;
+  version(event: DomainEvent): bigint | number;
+}
+
+interface ToTags extends RuleCommon {
+  tags(event: DomainEvent): readonly string[];
+  readonly action?: 'invalidate';
+  readonly name?: never;
+  readonly key?: never;
+  readonly keys?: never;
+  readonly all?: never;
+}
+
+interface ToAll extends RuleCommon {
+  /** Everything of the domain. */
+  readonly all: true;
+  readonly action?: 'invalidate';
+  readonly name?: never;
+  readonly key?: never;
+  readonly keys?: never;
+  readonly tags?: never;
+}
+
+/** What the cache does about events of a type: exactly one of `key`, `keys`, `tags` and `all`. */
+export type EventRule = ((ToOneKey | ToManyKeys) & (Reloads | Updates)) | ToTags | ToAll;
+
+export interface RuleTarget {
+  /** A key or a tag, unchecked. */
+  readonly name: unknown;
+  /** The arguments with which the guarded method is called again, where the rule knows them. */
+  readonly args?: readonly unknown[] | undefined;
+}
+
+/** A rule with its defaults applied. */
+export interface Rule {
+  readonly on: ReadonlySet<string>;
+  readonly domain: string;
+  /** `undefined`: all. */
+  readonly from: ReadonlySet<string> | undefined;
+  readonly name: string | undefined;
+  readonly action: RuleAction;
+  readonly mode: InvalidationMode | undefined;
+  readonly scope: 'key' | 'tag' | 'domain';
+  /** Where it was written, for errors. */
+  readonly place: string;
+  /** The keys or tags that an event concerns; none for the whole domain. */
+  targets(event: DomainEvent): readonly RuleTarget[];
+  version(event: DomainEvent): bigint | undefined;
+  value(event: DomainEvent): unknown;
+}
+
+// prettier-ignore
+const KNOWN: ReadonlySet<string> = new Set([
+  'on', 'domain', 'from', 'name', 'key', 'keys', 'tags', 'all', 'version', 'action', 'value', 'mode',
+]);
+const ACTIONS: readonly unknown[] = ['invalidate', 'refresh', 'update'] satisfies RuleAction[];
+const MODES: readonly unknown[] = [undefined, 'expire', 'remove', 'purge'];
+
+/**
+ * @param place where it was written, e.g. `events.rules[2]`
+ * @throws CacheGuardConfigError (`CG_INVALID_RULE`) naming the place, the field, the value and the mend
+ */
+export function readRule(given: EventRule, place: string): Rule {
+  if (!isRecord(given))
+    refuse(place, 'the rule', given, 'give an object with on, domain and one of key, keys, tags, all');
+  // As written by somebody whom no compiler helped.
+  const rule = given as unknown as Readonly<Record<string, unknown>>;
+  for (const [field, value] of Object.entries(rule)) {
+    if (!KNOWN.has(field)) refuse(place, field, value, `the fields are ${[...KNOWN].join(', ')}`);
+  }
+  const { domain, name, action = 'invalidate', mode } = rule;
+  if (typeof domain !== 'string') refuse(place, 'domain', domain, 'name a registered domain');
+  const on = names(place, 'on', rule['on'], 'an event type');
+  const from = rule['from'] === undefined ? undefined : names(place, 'from', rule['from'], 'an event source');
+  if (name !== undefined && typeof name !== 'string') refuse(place, 'name', name, 'give a text');
+  if (!ACTIONS.includes(action)) refuse(place, 'action', action, `use one of ${ACTIONS.join(', ')}`);
+  if (!MODES.includes(mode)) refuse(place, 'mode', mode, 'use one of expire, remove, purge');
+  for (const field of ['key', 'keys', 'tags', 'version', 'value']) {
+    if (rule[field] !== undefined && typeof rule[field] !== 'function') {
+      refuse(place, field, rule[field], 'give a function of the event');
+    }
+  }
+  if (rule['all'] !== undefined && rule['all'] !== true) refuse(place, 'all', rule['all'], 'leave it out or give true');
+  const chosen = ['key', 'keys', 'tags', 'all'].filter((field) => rule[field] !== undefined);
+  if (chosen.length !== 1) {
+    refuse(place, 'target', chosen.join(' and ') || undefined, 'give exactly one of key, keys, tags and all: true');
+  }
+  const functions = given as unknown as Functions;
+  const { key, keys, tags, version, value } = functions;
+  const scope = key || keys ? 'key' : tags ? 'tag' : 'domain';
+  if (scope !== 'key') {
+    for (const field of ['name', 'version', 'value']) {
+      if (rule[field] !== undefined) refuse(place, field, rule[field], 'it goes with key or keys');
+    }
+    if (action !== 'invalidate') refuse(place, 'action', action, 'tags and all can be invalidated only');
+  }
+  if (action === 'update' && !value) refuse(place, 'value', value, 'update needs value: (event) => the value to cache');
+  if (action !== 'update' && value) refuse(place, 'value', value, "it goes with action: 'update'");
+  if (action === 'update' && !version) {
+    refuse(
+      place,
+      'version',
+      version,
+      'update needs version: (event) => version, or a late event would bring back what is old',
+    );
+  }
+  return {
+    on,
+    domain,
+    from,
+    name,
+    action: action as RuleAction,
+    mode: mode as InvalidationMode | undefined,
+    scope,
+    place,
+    targets: (event) => targetsOf(functions, event),
+    version: (event) => versionOf(version?.call(functions, event)),
+    value: (event) => value?.call(functions, event),
+  };
+}
+
+interface Functions {
+  readonly key?: (this: unknown, event: DomainEvent) => unknown;
+  readonly keys?: (this: unknown, event: DomainEvent) => unknown;
+  readonly tags?: (this: unknown, event: DomainEvent) => unknown;
+  readonly version?: (this: unknown, event: DomainEvent) => bigint | number | undefined;
+  readonly value?: (this: unknown, event: DomainEvent) => unknown;
+}
+
+function targetsOf(rule: Functions, event: DomainEvent): readonly RuleTarget[] {
+  if (rule.key) {
+    const name = rule.key(event);
+    return name === undefined ? [] : [{ name }];
+  }
+  if (!rule.keys && !rule.tags) return [];
+  const list = rule.keys ? rule.keys(event) : rule.tags!(event);
+  if (Array.isArray(list)) return list.map((name: unknown) => ({ name }));
+  throw new TypeError(`${rule.keys ? 'keys' : 'tags'} gave ${describeValue(list)}; give a list`);
+}
+
+export function versionOf(given: bigint | number | undefined): bigint | undefined {
+  if (given === undefined || (typeof given === 'bigint' && given >= 0n)) return given;
+  if (typeof given === 'number' && Number.isSafeInteger(given) && given >= 0) return BigInt(given);
+  throw new TypeError(`version gave ${describeValue(given)}; give a bigint or a whole number, at least 0`);
+}
+
+function names(place: string, field: string, given: unknown, what: string): ReadonlySet<string> {
+  const list: readonly unknown[] = Array.isArray(given) ? given : [given];
+  if (list.length === 0 || !list.every((one) => typeof one === 'string' && one !== '')) {
+    refuse(place, field, given, `give the name of ${what}, or a list of them`);
+  }
+  return new Set(list as readonly string[]);
+}
+
+function refuse(place: string, field: string, value: unknown, mend: string): never {
+  throw new CacheGuardConfigError(
+    'CG_INVALID_RULE',
+    `Event rule ${place}: ${field} = ${describeValue(value)} is refused; ${mend}.`,
+    { field },
+  );
+}

@@ -1,0 +1,97 @@
+import type { Clock } from '../../core/clock.js';
+
+interface Group<W, R> {
+  wanted: W;
+  readonly done: Promise<R>;
+  readonly settle: (result: Promise<R>) => void;
+}
+
+interface Slot<W, R> {
+  /** Until then, what is wanted waits and is merged. */
+  readonly openUntilMs: number;
+  waiting: Group<W, R> | undefined;
+}
+
+/**
+ * What is wanted first for a target is done at once; what is wanted of the same target within the window after it is merged and done at
+ * the window's end. Nothing joins what has begun: it may have been overtaken by what it would miss.
+ */
+export class Bursts<W, R> {
+  private readonly slots = new Map<string, Slot<W, R>>();
+  private ready: Group<W, R>[] = [];
+  private cancelTimer: (() => void) | undefined;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly windowMs: number,
+    private readonly merge: (earlier: W, later: W) => W,
+    /** In the order of what is wanted; a rejection is one of each. */
+    private readonly run: (wanted: readonly W[]) => Promise<readonly R[]>,
+  ) {}
+
+  submit(target: string, wanted: W): Promise<R> {
+    const now = this.clock.monotonic();
+    const slot = this.slots.get(target);
+    if (slot?.waiting) {
+      slot.waiting.wanted = this.merge(slot.waiting.wanted, wanted);
+      return slot.waiting.done;
+    }
+    const group = groupOf<W, R>(wanted);
+    if (slot && slot.openUntilMs > now) {
+      slot.waiting = group;
+    } else {
+      this.slots.set(target, { openUntilMs: now + this.windowMs, waiting: undefined });
+      if (this.ready.push(group) === 1) queueMicrotask(() => this.start());
+    }
+    this.arm();
+    return group.done;
+  }
+
+  /** Does at once what waits. */
+  flush(): void {
+    this.cancelTimer?.();
+    this.cancelTimer = undefined;
+    for (const { waiting } of this.slots.values()) if (waiting) this.ready.push(waiting);
+    this.slots.clear();
+    this.start();
+  }
+
+  private start(): void {
+    const groups = this.ready;
+    this.ready = [];
+    if (groups.length === 0) return;
+    const results = this.run(groups.map(({ wanted }) => wanted));
+    groups.forEach(({ settle }, i) => settle(results.then((all) => all[i]!)));
+  }
+
+  /** One timer, at the end of the oldest window. */
+  private arm(): void {
+    const [oldest] = this.slots.values();
+    if (this.cancelTimer || !oldest) return;
+    const ms = Math.max(1, oldest.openUntilMs - this.clock.monotonic());
+    this.cancelTimer = this.clock.schedule(ms, () => {
+      this.cancelTimer = undefined;
+      this.endWindows();
+    });
+  }
+
+  private endWindows(): void {
+    const now = this.clock.monotonic();
+    for (const [target, { openUntilMs, waiting }] of this.slots) {
+      // In the order of their ends: a slot is made anew for each window.
+      if (openUntilMs > now) break;
+      this.slots.delete(target);
+      if (!waiting) continue;
+      this.slots.set(target, { openUntilMs: now + this.windowMs, waiting: undefined });
+      this.ready.push(waiting);
+    }
+    this.start();
+    this.arm();
+  }
+}
+
+function groupOf<W, R>(wanted: W): Group<W, R> {
+  let settle: Group<W, R>['settle'] = () => {};
+  const done = new Promise<R>((resolve) => (settle = resolve));
+  return { wanted, done, settle };
+}

@@ -1,0 +1,164 @@
+import { identityOf, readEvent, type DomainEvent } from '../../core/domain-event.js';
+import { isCacheGuardError } from '../../core/errors.js';
+import type { Delivery, Verdict } from '../../core/event-source.js';
+import { domainGeneration, tagGeneration, type KeyPart } from '../../core/keys.js';
+import type { Ledger } from '../../core/ledger.js';
+import type { Rule, RuleTarget } from '../../core/rules.js';
+import type { CallMaker } from '../call-maker.js';
+import type { Domains } from '../domains.js';
+import type { EventHub } from '../event-hub.js';
+import { modeOf } from '../invalidations.js';
+import type { ActionOutcome, Actions } from './actions.js';
+import type { Wanted } from './wanted.js';
+
+const DUPLICATE: Verdict = { kind: 'done', outcome: 'duplicate' };
+const UNMATCHED: Verdict = { kind: 'done', outcome: 'unmatched' };
+const APPLIED: Verdict = { kind: 'done', outcome: 'applied' };
+const STORE_AWAY: Verdict = { kind: 'later', reason: 'the store is away' };
+
+export interface IntakeRooms {
+  readonly rules: readonly Rule[];
+  readonly domains: Domains;
+  readonly calls: CallMaker;
+  readonly ledger: Ledger;
+  readonly actions: Actions;
+  readonly hub: EventHub;
+}
+
+interface Arrived {
+  readonly event: DomainEvent;
+  readonly identity: string;
+  readonly rules: readonly Rule[];
+}
+
+/** From what a source delivers to what is done about it: reads, recognises repeats, applies the rules. */
+export class Intake {
+  private readonly byType = new Map<string, Rule[]>();
+  /** What is being dealt with here: a repeat of it has the same fate. */
+  private readonly underway = new Map<string, Promise<Verdict>>();
+
+  constructor(private readonly rooms: IntakeRooms) {
+    for (const rule of rooms.rules) {
+      for (const type of rule.on) this.byType.set(type, [...(this.byType.get(type) ?? []), rule]);
+    }
+  }
+
+  /** Never rejects; verdicts in the order of the deliveries. */
+  async take(source: string, deliveries: readonly Pick<Delivery, 'event'>[]): Promise<Verdict[]> {
+    const verdicts: Promise<Verdict>[] = [];
+    const fresh: { readonly arrived: Arrived; readonly settle: (verdict: Verdict) => void }[] = [];
+    for (const { event: given } of deliveries) {
+      const event = readEvent(given);
+      if ('malformed' in event) {
+        verdicts.push(Promise.resolve({ kind: 'poison', reason: event.malformed }));
+        continue;
+      }
+      const rules = (this.byType.get(event.type) ?? []).filter(({ from }) => !from || from.has(source));
+      if (rules.length === 0) {
+        verdicts.push(Promise.resolve(UNMATCHED));
+        continue;
+      }
+      const identity = identityOf(event);
+      const first = this.underway.get(identity);
+      if (first) {
+        verdicts.push(first.then((verdict) => (verdict.kind === 'done' ? DUPLICATE : verdict)));
+        continue;
+      }
+      const verdict = new Promise<Verdict>((settle) => fresh.push({ arrived: { event, identity, rules }, settle }));
+      this.underway.set(identity, verdict);
+      verdicts.push(verdict);
+    }
+    if (fresh.length > 0) {
+      const decided = await this.decide(fresh.map(({ arrived }) => arrived));
+      fresh.forEach(({ arrived, settle }, i) => {
+        this.underway.delete(arrived.identity);
+        settle(decided[i]!);
+      });
+    }
+    const all = await Promise.all(verdicts);
+    this.tell(source, all);
+    return all;
+  }
+
+  private async decide(arrived: readonly Arrived[]): Promise<Verdict[]> {
+    let known: readonly boolean[];
+    try {
+      known = await this.rooms.ledger.known(arrived.map(({ identity }) => identity));
+    } catch {
+      return arrived.map(() => STORE_AWAY);
+    }
+    const verdicts = await Promise.all(arrived.map(async (one, i) => (known[i] ? DUPLICATE : this.apply(one))));
+    const applied = arrived.filter((_, i) => verdicts[i] === APPLIED);
+    // Unremembered, it is done again if it comes again, which is harmless.
+    if (applied.length > 0) await this.rooms.ledger.remember(applied.map(({ identity }) => identity)).catch(() => {});
+    return verdicts;
+  }
+
+  private async apply({ event, rules }: Arrived): Promise<Verdict> {
+    const wanted: Wanted[] = [];
+    for (const rule of rules) {
+      try {
+        wanted.push(...this.wantedBy(rule, event));
+      } catch (error) {
+        const reason = `rule ${rule.place}: ${messageOf(error)}`;
+        return { kind: isCacheGuardError(error) ? 'poison' : 'retry', reason };
+      }
+    }
+    const outcomes = await Promise.all(wanted.map((one) => this.rooms.actions.do(one)));
+    return outcomes.reduce(worse, APPLIED);
+  }
+
+  private wantedBy(rule: Rule, event: DomainEvent): Wanted[] {
+    const policy = this.rooms.domains.policy(rule.domain);
+    const mode = modeOf(policy, rule.mode);
+    if (rule.scope === 'domain') {
+      return [{ scope: 'domain', policy, generation: domainGeneration(rule.domain), mode }];
+    }
+    const targets = rule.targets(event);
+    if (rule.scope === 'tag') {
+      const generations = new Set(targets.map(({ name }) => tagGeneration(rule.domain, name)));
+      return [...generations].map((generation) => ({ scope: 'tag', policy, generation, mode }));
+    }
+    if (targets.length === 0) return [];
+    const version = rule.version(event);
+    const update = rule.action === 'update' ? { value: rule.value(event), version: version! } : undefined;
+    const invalidate = rule.action === 'update' ? undefined : { mode, version };
+    return targets.map(({ name: given, args }: RuleTarget) => {
+      const keyInput = given as KeyPart;
+      const { domain, name } = rule;
+      return {
+        scope: 'key',
+        policy,
+        key: this.rooms.calls.keyOrRefuse(policy, { domain, name, key: keyInput }),
+        name,
+        keyInput,
+        invalidate,
+        update,
+        refresh: rule.action === 'refresh' ? { args } : undefined,
+      };
+    });
+  }
+
+  private tell(source: string, verdicts: readonly Verdict[]): void {
+    const counts = new Map<string, number>();
+    for (const verdict of verdicts) {
+      const outcome = verdict.kind === 'done' ? verdict.outcome : verdict.kind;
+      counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+    }
+    for (const [outcome, count] of counts) {
+      const failure = verdicts.find((verdict) => verdict.kind === outcome);
+      const reason = failure && 'reason' in failure ? failure.reason : undefined;
+      this.rooms.hub.emit({ type: 'domain-events', source, outcome: outcome as never, count, reason });
+    }
+  }
+}
+
+function worse(verdict: Verdict, outcome: ActionOutcome): Verdict {
+  if (outcome.kind === 'applied' || verdict.kind === 'retry') return verdict;
+  if (outcome.kind === 'later') return { kind: 'later', reason: outcome.reason };
+  return { kind: 'retry', reason: messageOf(outcome.error) };
+}
+
+function messageOf(error: unknown): string {
+  return (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).slice(0, 200);
+}
