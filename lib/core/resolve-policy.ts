@@ -80,7 +80,10 @@ export function resolvePolicy(
     queue: check.integer('bulkhead.queue', bulkhead?.queue, 1_000, 0),
     maxLoadsPerSecond: check.rate('maxLoadsPerSecond', merged.maxLoadsPerSecond),
     breaker: breaker && {
-      failures: check.integer('breaker.failures', breaker.failures ?? null, 1, 1),
+      failures:
+        breaker.failures === undefined
+          ? check.fail('breaker.failures', undefined, 'say after how many failures in a row it opens')
+          : check.integer('breaker.failures', breaker.failures, 1, 1),
       pauseMs: check.duration('breaker.pause', breaker.pause, 1_000, 1),
     },
     l1,
@@ -239,6 +242,9 @@ class PolicyChecker extends FieldChecker {
           ? "a 'critical' domain is never kept in process memory: leave it out, or choose another freshness class"
           : 'what may not be served stale is not kept in process memory: leave it out, or allow stale serving',
       );
+    }
+    if (l1 !== undefined && !isRecord(l1)) {
+      this.fail('l1', l1, 'give false, or give an object with maxEntries, maxBytes, maxAge');
     }
     const given = this.record('l1', l1, ['maxEntries', 'maxBytes', 'maxAge']);
     const maxAgeMs = freshness === 'operational' ? 1_000 : Infinity;

@@ -135,6 +135,13 @@ function readConnection(given: CacheGuardModuleOptions): RedisConnection | undef
   }
   if (redis !== undefined) {
     if (!isObject(redis)) refuseSecret('redis', redis, 'give connection options such as { host, port }');
+    if (redis.sentinels && !redis.name) {
+      throw invalidOptions(
+        'redis.name',
+        'undefined',
+        "name the group of servers that the sentinels watch, such as 'mymaster'",
+      );
+    }
     return { options: redis };
   }
   if (redisUrl !== undefined) {

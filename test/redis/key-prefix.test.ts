@@ -29,6 +29,7 @@ async function use(store: RedisStore): Promise<void> {
 describe('the key prefix of a connection', () => {
   it.each<[string, (keyPrefix: string) => RedisConnect]>([
     ['options', (keyPrefix) => ({ options: { port: Number(new URL(inject('redisUrl')).port), keyPrefix } })],
+    ['a URL', (keyPrefix) => ({ url: `${inject('redisUrl')}?keyPrefix=${encodeURIComponent(keyPrefix)}` })],
     [
       'a client',
       (keyPrefix) => {

@@ -69,7 +69,7 @@ export class FleetWorker {
   }
 
   /** Orderly end: runs the worker's `close` and says whether the process then ended by itself; else it is killed. */
-  async stop(graceMs = 5_000): Promise<boolean> {
+  async stop(graceMs = 15_000): Promise<boolean> {
     if (isRunning(this.child) && this.child.connected) {
       const ended = new Promise<true>((resolve) => this.child.once('exit', () => resolve(true)));
       const patience = new AbortController();

@@ -43,7 +43,9 @@ export function isCluster(client: Redis | Cluster): client is Cluster {
 
 /** The `keyPrefix` that the user's connection has: an ACL may allow nothing else. Ours name keys in scripts and channels too, in full. */
 export function keyPrefixOf(connect: RedisConnect): string {
-  if (!('client' in connect)) return connect.options?.keyPrefix ?? '';
+  // The options of a URL's query are the client's, and this one is ours to see to.
+  if ('url' in connect) return connect.options?.keyPrefix ?? new URL(connect.url).searchParams.get('keyPrefix') ?? '';
+  if (!('client' in connect)) return connect.options.keyPrefix ?? '';
   const { options } = connect.client as unknown as Redis | Cluster;
   return options.keyPrefix ?? ('redisOptions' in options ? options.redisOptions?.keyPrefix : undefined) ?? '';
 }

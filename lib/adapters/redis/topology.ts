@@ -38,7 +38,7 @@ export function topologyOf(connect: RedisConnect, makeLink: MakeLink, timeoutMs:
 }
 
 function open(connect: RedisConnect, own: object): Redis | Cluster {
-  if ('url' in connect) return new Redis(connect.url, { ...connect.options, ...own });
+  if ('url' in connect) return new Redis(withoutOptions(connect.url, own), { ...connect.options, ...own });
   if ('options' in connect) return new Redis({ ...connect.options, ...own });
   const given = connect.client as unknown as Redis | Cluster;
   if (!isCluster(given)) return given.duplicate(own);
@@ -52,6 +52,14 @@ function open(connect: RedisConnect, own: object): Redis | Cluster {
     slotsRefreshInterval: 2_000,
     keyPrefix: '',
   });
+}
+
+/** The options of a URL's query would come before ours. */
+function withoutOptions(given: string, own: object): string {
+  if (!given.includes('?')) return given;
+  const url = new URL(given);
+  for (const option of Object.keys(own)) url.searchParams.delete(option);
+  return url.href;
 }
 
 class SingleTopology implements Topology {

@@ -32,7 +32,7 @@ describe('contradictions and nonsense', () => {
     ['maxLoadsPerSecond', Infinity, { maxLoadsPerSecond: Infinity }, 'or leave it out'],
     ['maxLoadsPerSecond', '5s', { maxLoadsPerSecond: '5s' }, 'a number above 0'],
     ['maxLoadsPerSecond', null, { maxLoadsPerSecond: null }, 'a number above 0'],
-    ['breaker.failures', null, { breaker: {} }, 'whole number'],
+    ['breaker.failures', undefined, { breaker: {} }, 'in a row'],
     ['breaker.failures', 0, { breaker: { failures: 0 } }, 'from 1'],
     ['breaker.failures', 1.5, { breaker: { failures: 1.5 } }, 'whole number'],
     ['breaker.failures', '5', { breaker: { failures: '5' } }, 'whole number'],
