@@ -78,7 +78,7 @@ export const protocolMutations = [
   breaking(2)(
     'an invalidation leaves the tokens alive',
     'adapters/redis/scripts/invalidate.lua',
-    'void_all(KEYS[2])',
+    'if own(lease) then void_all(lease) end',
     '',
     [SET, 'a refresh behind that an invalidation crossed is not kept [redis]'],
   ),

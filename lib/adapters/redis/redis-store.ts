@@ -20,11 +20,11 @@ import type {
   Signal,
   Store,
 } from '../../core/store.js';
-import { versionBytes } from '../../core/version.js';
 import { unavailable, withinBudget } from './budget.js';
 import { listen } from './channel.js';
 import { keyPrefixOf, type NodeClient, type RedisConnect } from './client-shapes.js';
 import { Heartbeat } from './heartbeat.js';
+import { InvalidateBatcher } from './invalidate-batch.js';
 import { Keyspace } from './keyspace.js';
 import { NodeLink } from './node-link.js';
 import { Patrol } from './patrol.js';
@@ -42,13 +42,9 @@ const scripts = {
   renew: new Script('renew'),
   commit: new Script('commit'),
   release: new Script('release'),
-  invalidate: new Script('invalidate'),
   advance: new Script('advance'),
   beat: new Script('beat'),
 };
-
-/** How long a removed entry's header stays, so that the next miss knows its cause. */
-const TOMBSTONE_MS = 60_000;
 
 /** A beat follows the one before it within less. */
 const SOONER_MS = 300;
@@ -75,6 +71,7 @@ export class RedisStore implements Store {
   private readonly patrol: Patrol;
   private readonly topology: Topology;
   private readonly walks: DomainWalks;
+  private readonly invalidations: InvalidateBatcher;
   private readonly generations: RedisGenerations;
   private readonly keyspace: Keyspace;
   private readonly reads: ReadBatcher;
@@ -95,6 +92,7 @@ export class RedisStore implements Store {
     this.runner = new ScriptRunner(this.topology, clock, commandTimeoutMs);
     this.reads = new ReadBatcher(this.topology, (work) => this.bounded('a read', work));
     this.generations = new RedisGenerations(this.topology, this.runner, this.reads, this.keyspace);
+    this.invalidations = new InvalidateBatcher(this.runner, this.topology, this.keyspace);
     this.ledger = new RedisLedger(this.runner, this.keyspace);
     this.records = new RedisRecords(this.runner, this.reads, this.keyspace);
     this.walks = new DomainWalks(
@@ -208,16 +206,8 @@ export class RedisStore implements Store {
     ]);
   }
 
-  async invalidate(key: EntryKey, mode: InvalidationMode, known?: KnownVersion): Promise<void> {
-    const keys = [this.keyspace.entry(key), this.keyspace.lease(key), this.keyspace.versionFloor(key)];
-    await this.run(key, scripts.invalidate, keys, () => [
-      mode,
-      TOMBSTONE_MS,
-      this.keyspace.broadcastChannel,
-      key,
-      known ? versionBytes(known.version) : '',
-      known?.windowMs ?? 0,
-    ]);
+  invalidate(key: EntryKey, mode: InvalidationMode, known?: KnownVersion): Promise<void> {
+    return this.invalidations.add(key, mode, known);
   }
 
   async advance(generation: GenerationName, mode: InvalidationMode, ttlMs: number): Promise<void> {

@@ -1,34 +1,47 @@
--- Voids every attempt on a key and marks its value stale, or takes it away.
--- KEYS  1 entry  2 lease  3 version floor
--- ARGV  1 expire | remove | purge  2 life of a tombstone, ms  3 broadcast channel  4 key  5 version that is known, or ''
---       6 how long an older one is refused, ms
--- Gives the time, or 0 when what is cached is as new as the version.
+-- Voids every attempt on keys and marks their values stale, or takes them away.
+-- KEYS  for each: entry, lease, version floor
+-- ARGV  1 life of a tombstone, ms  2 broadcast channel
+--       then for each: expire | remove | purge, key, version that is known or '', how long an older one is refused in ms
+-- What is cached and as new as the version is left alone.
 local now = now_us()
-local head = header(KEYS[1])
-if ARGV[5] ~= '' then
-  if holds_value(head) and flag(head, 16) and not bytes_less(string.sub(head, 35, 42), ARGV[5]) then return 0 end
-  local floor = redis.call('GET', KEYS[3])
-  if not floor or bytes_less(floor, ARGV[5]) then
-    redis.call('SET', KEYS[3], ARGV[5], 'PX', int(math.max(1, tonumber(ARGV[6]), redis.call('PTTL', KEYS[3]))))
+local now_ms, life, channel = math.floor(now / 1000), tonumber(ARGV[1]), ARGV[2]
+
+-- Whether there is anything to invalidate for those who know that the source has reached the version.
+local function raise_floor(head, floor_key, version, window)
+  if holds_value(head) and flag(head, 16) and not bytes_less(string.sub(head, 35, 42), version) then return false end
+  local floor = redis.call('GET', floor_key)
+  if not floor or bytes_less(floor, version) then
+    redis.call('SET', floor_key, version, 'PX', int(math.max(1, tonumber(window), redis.call('PTTL', floor_key))))
   end
+  return true
 end
-own(KEYS[2])
-void_all(KEYS[2])
-if ARGV[1] == 'purge' or not head or flag(head, 4) or (ARGV[1] == 'expire' and flag(head, 1)) then
-  redis.call('DEL', KEYS[1])
-elseif not flag(head, 64) then
-  local flags, now_ms = string.byte(head, 3), math.floor(now / 1000)
-  if ARGV[1] == 'expire' then
-    redis.call('SETRANGE', KEYS[1], 2, string.char(bit.bor(flags, 32)))
-    if uint48(head, 19) > now_ms then
-      redis.call('SETRANGE', KEYS[1], 18, struct.pack('>I6', now_ms))
+
+local function spoil(entry, head, mode)
+  if mode == 'purge' or not head or flag(head, 4) or (mode == 'expire' and flag(head, 1)) then
+    redis.call('DEL', entry)
+  elseif not flag(head, 64) then
+    local flags = string.byte(head, 3)
+    if mode == 'expire' then
+      redis.call('SETRANGE', entry, 2, string.char(bit.bor(flags, 32)))
+      if uint48(head, 19) > now_ms then
+        redis.call('SETRANGE', entry, 18, struct.pack('>I6', now_ms))
+      end
+    else
+      -- Header only, without metadata and payload: checksum and metadata length are zero.
+      local tombstone = string.sub(head, 1, 2) .. string.char(bit.bor(flags, 64)) .. string.sub(head, 4, 58) .. string.rep('\0', 6)
+      redis.call('SET', entry, tombstone, 'PX', int(math.max(1, math.min(life, redis.call('PTTL', entry)))))
     end
-  else
-    -- Header only, without metadata and payload: checksum and metadata length are zero.
-    local tombstone = string.sub(head, 1, 2) .. string.char(bit.bor(flags, 64)) .. string.sub(head, 4, 58) .. string.rep('\0', 6)
-    local life = math.max(1, math.min(tonumber(ARGV[2]), redis.call('PTTL', KEYS[1])))
-    redis.call('SET', KEYS[1], tombstone, 'PX', int(life))
   end
 end
-redis.call('PUBLISH', ARGV[3], 'i|' .. int(now) .. '|' .. ARGV[4])
+
+for i = 0, #KEYS / 3 - 1 do
+  local entry, lease, floor_key = KEYS[3 * i + 1], KEYS[3 * i + 2], KEYS[3 * i + 3]
+  local mode, key, version, window = ARGV[4 * i + 3], ARGV[4 * i + 4], ARGV[4 * i + 5], ARGV[4 * i + 6]
+  local head = header(entry)
+  if version == '' or raise_floor(head, floor_key, version, window) then
+    if own(lease) then void_all(lease) end
+    spoil(entry, head, mode)
+    redis.call('PUBLISH', channel, 'i|' .. int(now) .. '|' .. key)
+  end
+end
 return int(now)

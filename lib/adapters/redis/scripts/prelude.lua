@@ -46,6 +46,7 @@ end
 local function own(lease)
   local kind = redis.call('TYPE', lease).ok
   if kind ~= 'hash' and kind ~= 'none' then redis.call('DEL', lease) end
+  return kind == 'hash'
 end
 
 -- Lets the lease hash live at least this long.
