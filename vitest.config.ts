@@ -91,6 +91,19 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'brokers',
+          include: ['test/brokers/**/*.test.ts'],
+          globalSetup: [REDIS_SETUP],
+          testTimeout: 60_000,
+          // The first run fetches the brokers.
+          hookTimeout: 300_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'campaign',
           include: ['test/campaign/**/*.test.ts'],
           fileParallelism: false,

@@ -4,17 +4,60 @@ export type { AfterCommit, CacheGuardModuleOptions, UnsupportedRedis } from './n
 
 export type { FeatureOptions } from './nest/cache-guard-feature.module.js';
 export type { EventSourceOption, EventsOptions, Role } from './nest/events/events-options.js';
+export { redisStream, type RedisStreamOptions } from './nest/events/redis-stream.js';
 export type { SourceEnvironment } from './nest/events/source-environment.js';
 export type { DomainEvent, PublishedEvent } from './core/domain-event.js';
 export type { EventRule, RuleAction } from './core/rules.js';
 export type { Delivery, EventSink, EventSource, Verdict } from './core/event-source.js';
 export { DomainEvents, type PublishResult } from './engine/events/domain-events.js';
+export type { LastReconciliation, ReconcileOptions, ReconciliationReport } from './engine/reconciliation/report.js';
+
+export {
+  SqlOutbox,
+  type OutboxCounts,
+  type OutboxEvent,
+  type OutboxRow,
+  type SqlOutboxOptions,
+} from './adapters/outbox/sql-outbox.js';
+export type { RunSql, SqlDialect } from './adapters/outbox/sql-dialect.js';
+export { OutboxRelay, type OutboxRelayOptions, type OutboxStatus } from './adapters/outbox/outbox-relay.js';
+export type { EventDestination, RefusedEvent } from './core/event-destination.js';
+export { InProcessDestination } from './nest/events/in-process-destination.js';
+export { outboxRelay, type AsyncOutboxRelayConfig, type OutboxRelayConfig } from './nest/events/outbox.js';
 
 export { Cached, type CachedOptions } from './nest/cached.decorator.js';
 export { Invalidates, type InvalidatesOptions } from './nest/invalidates.decorator.js';
 export { Refreshes, type RefreshesOptions } from './nest/refreshes.decorator.js';
+export { Warmed, type WarmedOptions } from './nest/warming/warmed.decorator.js';
+export type {
+  ModuleWarmedKeys,
+  ModuleWarmedMethod,
+  ModuleWarmingInput,
+  ModuleWarmingOptions,
+  WarmingEnvironment,
+  WarmingSchedule,
+} from './nest/warming/warming-options.js';
+export { Follows, type FollowsOptions } from './nest/events/follows.decorator.js';
+export type { KeyLoader, LoaderTarget } from './engine/events/remakes.js';
+export { eventEmitter, type EventEmitterOptions } from './nest/events/event-emitter.js';
+export { FeedsCache, type FeedsCacheOptions } from './nest/events/feeds-cache.decorator.js';
+export { cacheEventsController, type CacheEventsControllerOptions } from './nest/events/cache-events-controller.js';
+
+export { CacheGuardSession, type SessionCarriage } from './nest/session.js';
 
 export { CacheGuard } from './engine/cache-guard.js';
+export type { Warming } from './engine/warming/warming.js';
+export type {
+  WarmedKeys,
+  WarmedMethod,
+  WarmingControl,
+  WarmingInput,
+  WarmingList,
+  WarmingOptions,
+  WarmingPace,
+  WarmingProgress,
+  WarmingReport,
+} from './core/warming.js';
 export { loadContext } from './engine/load-frames.js';
 export { argsKey, type DerivedKey, type EntryKey, type KeyPart } from './core/keys.js';
 
@@ -64,8 +107,14 @@ export type {
   CacheGuardListener,
   CoalescedEvent,
   CorruptEvent,
-  FencedEvent,
+  DeadLetterEvent,
+  DomainEventsEvent,
+  EventGapEvent,
+  EventLagEvent,
+  EventSourceErrorEvent,
+  EventSourceStateEvent,
   FenceReason,
+  FencedEvent,
   HitEvent,
   InvalidationEvent,
   InvalidationMode,
@@ -75,6 +124,8 @@ export type {
   LoaderBreakerEvent,
   MissEvent,
   OverloadEvent,
+  ReconciliationEvent,
+  RefreshSkippedEvent,
   StoreErrorEvent,
   StoreStateEvent,
   TrustEvent,
@@ -82,6 +133,7 @@ export type {
   UnencodableEvent,
   UnpartitionedEvent,
   WaitTimeoutEvent,
+  WarmingEvent,
 } from './core/events.js';
 
 export type { Codec } from './core/codec.js';
@@ -101,3 +153,4 @@ export type {
 
 export { CacheGuardMetrics } from './telemetry/metrics.js';
 export { amplification, total, type DomainCounters, type StoreCounters } from './telemetry/counters.js';
+export type { SourceCounters } from './telemetry/source-counters.js';

@@ -1,12 +1,17 @@
 import { Module, type DynamicModule, type FactoryProvider, type OnApplicationShutdown } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { CacheGuard, CacheGuardModule } from 'nestjs-cache-guard';
+import { cardsRules } from './cards/cards.events.js';
 import { cardsPolicy } from './cards/cards.policy.js';
 import type { SampleConfig } from './config.js';
 import { DashboardModule } from './dashboard/dashboard.module.js';
+import { EventJournal } from './events/event-journal.js';
+import { namespaceOf, sourcesOf, streamOf } from './events/event-stream.js';
+import { EventsModule } from './events/events.module.js';
 import { UnavailableFilter } from './http/unavailable.filter.js';
+import { offersRules } from './offers/offers.events.js';
+import { offersPolicy } from './offers/offers.policy.js';
 import { Database } from './source/database.js';
-import { identityOf } from './source/schema.js';
 import { SourceModule } from './source/source.module.js';
 import { Source } from './source/source.js';
 
@@ -31,13 +36,18 @@ export class AppModule {
       imports: [
         SourceModule.register(config, database),
         CacheGuardModule.forRootAsync({
-          inject: [Database, Source],
-          useFactory: async (source: Database, probed: Source) => ({
-            namespace: config.namespace ?? `bank-dashboard-${await identityOf(source)}`,
+          inject: [Database, Source, EventJournal],
+          useFactory: async (source: Database, probed: Source, journal: EventJournal) => ({
+            namespace: await namespaceOf(config, source),
             ...(config.redisUrl ? { redisUrl: config.redisUrl } : {}),
-            domains: cardsPolicy(probed),
+            domains: { ...cardsPolicy(probed), ...offersPolicy(probed) },
+            events: {
+              rules: [...cardsRules, ...offersRules],
+              sources: sourcesOf(await streamOf(config, source), journal),
+            },
           }),
         }),
+        EventsModule,
         DashboardModule,
       ],
       providers: [{ provide: APP_FILTER, useClass: UnavailableFilter }, ...(database ? [] : [closeDatabase])],

@@ -64,13 +64,23 @@ export function asInner(inner: Policy, entry: Entry | undefined, outer: Policy, 
     return { domain: inner.domain, softMs: 0, hardMs: 0, whileRevalidateMs: 0, ifErrorMs: 0, stamps: [], uncacheable };
   return {
     domain: inner.domain,
-    softMs: Math.floor(softMs ?? Math.min(entry.softMs, entry.beganMs + inner.softTtlMs)),
+    softMs: Math.floor(softMs ?? Math.min(entry.softMs, entry.beganMs + softTtl(inner, outer))),
     hardMs: Math.min(entry.hardMs, entry.beganMs + inner.hardTtlMs),
     whileRevalidateMs: Math.min(entry.whileRevalidateMs, inner.whileRevalidateMs),
     ifErrorMs: Math.min(entry.ifErrorMs, inner.ifErrorMs),
     stamps: entry.stamps,
     uncacheable,
   };
+}
+
+/** Who does not hear when the inner value's event source falls silent must not go by more than its fallback. */
+function softTtl({ freshBy: rests, softTtlMs }: Policy, { freshBy }: Policy): number {
+  const asCareful =
+    !rests ||
+    (freshBy?.source === rests.source &&
+      freshBy.fallbackTtlMs <= rests.fallbackTtlMs &&
+      freshBy.withinMs <= rests.withinMs);
+  return asCareful ? softTtlMs : Math.min(softTtlMs, rests.fallbackTtlMs);
 }
 
 function whyUncacheable(inner: Policy, entry: Entry | undefined, outer: Policy): UncacheableReason | undefined {

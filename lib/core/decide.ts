@@ -1,6 +1,7 @@
 import { FLAG, type Entry } from './entry.js';
 import type { Drift } from './generations.js';
 import type { Policy } from './policy.js';
+import type { WriteMark } from './write-marks.js';
 
 /** Why a read could not be answered from the store. */
 export type MissCause =
@@ -64,8 +65,23 @@ export type Decision =
 /**
  * What a reader of `policy` does about what it found, at store time `nowMs`. Pure. The entry carries the bounds that its
  * writer gave it; the reader's own policy bounds too, and the stricter one wins.
+ *
+ * @param mark what the reader himself has written of the domain
  */
-export function decide(found: Found, policy: Policy, nowMs: number): Decision {
+export function decide(found: Found, policy: Policy, nowMs: number, mark?: WriteMark): Decision {
+  const decision = decideForAll(found, policy, nowMs);
+  return mark && typeof found === 'object' ? afterWrite(decision, found.entry.beganMs, mark) : decision;
+}
+
+/** What the reader has replaced himself is not shown to him. What the store calls fresh has outlived his write, if the store knows of it. */
+function afterWrite(decision: Decision, beganMs: number, { atMs, pendingMs }: WriteMark): Decision {
+  if (beganMs >= Math.max(atMs, pendingMs)) return decision;
+  if (decision.kind === 'load') return load(decision.cause);
+  if (decision.kind !== 'serve') return decision;
+  return decision.stale || beganMs < pendingMs ? load('invalidated') : decision;
+}
+
+function decideForAll(found: Found, policy: Policy, nowMs: number): Decision {
   if (policy.keep === 'nothing') return load('no-store');
   if (found === undefined) return load('absent');
   if (typeof found === 'string') return load(found);

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { describeValue } from './errors.js';
 
 /**
  * Something that happened in a domain, in the terms of CloudEvents 1.0 (https://github.com/cloudevents/spec, "Context Attributes"). A
@@ -54,7 +53,7 @@ export function readEvent(given: unknown): DomainEvent | Malformed {
     }
     const { id, source, type, time, subject } = texts;
     if (time !== undefined && Number.isNaN(Date.parse(time))) {
-      return { malformed: `its time is ${describeValue(time)}; give a timestamp of RFC 3339` };
+      return { malformed: 'its time is no timestamp; give one of RFC 3339' };
     }
     return { id: id!, source: source!, type: type!, time, subject, data: event['data'] };
   } catch {
@@ -68,5 +67,6 @@ function typeOf(value: unknown): string {
 
 /** A short name for the identity, which is the pair of source and id: 16 bytes in base64url. */
 export function identityOf({ source, id }: Pick<DomainEvent, 'source' | 'id'>): string {
-  return createHash('sha1').update(`${source.length}:${source}${id}`).digest('base64url').slice(0, 22);
+  // Not as UTF-8, in which texts that are not well-formed become the same.
+  return createHash('sha1').update(`${source.length}:${source}${id}`, 'utf16le').digest('base64url').slice(0, 22);
 }

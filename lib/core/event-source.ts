@@ -15,6 +15,8 @@ export interface Delivery {
 
 /** What a source may do with those who listen to it. */
 export interface EventSink {
+  /** The event types that rules want of this source. */
+  readonly types: readonly string[];
   /**
    * Carries out what the rules make of the events, in their order. Resolves, never rejects, once each action is done: only then may an
    * event be acknowledged.

@@ -1,6 +1,7 @@
 import type { UncacheableReason } from './composition.js';
 import type { MissCause } from './decide.js';
 import type { EntryKey } from './keys.js';
+import type { SourceState } from './source-state.js';
 
 export type InvalidationMode = 'expire' | 'remove' | 'purge';
 export type InvalidationScope = 'key' | 'tag' | 'domain';
@@ -194,12 +195,19 @@ export interface EventSourceErrorEvent extends OfSource<'event-source-error'> {
 
 /** Whether domains that are kept fresh by a source may rely on it; else their fallback is in force. */
 export interface EventSourceStateEvent extends OfSource<'event-source-state'> {
-  readonly state: 'live' | 'lagging' | 'silent';
+  readonly state: SourceState;
+  /** Those for which it has changed: they differ in how late a source may be. */
+  readonly domains: readonly string[];
 }
 
 /** A refresh after an event was not carried out; the value is loaded when somebody asks for it. */
 export interface RefreshSkippedEvent extends OfKey<'refresh-skipped'> {
-  readonly reason: 'no-method' | 'no-arguments' | 'not-recordable' | 'request-scoped' | 'fresh' | 'failed' | 'closed';
+  /**
+   * `fresh`: somebody else has loaded it since. `no-arguments`: none came with the event, and none are recorded, or they make another key.
+   * `queue-full`: too many were waiting.
+   */
+  readonly reason:
+    'no-method' | 'no-arguments' | 'not-recordable' | 'request-scoped' | 'fresh' | 'failed' | 'queue-full' | 'closed';
 }
 
 /** How far a comparison of what is cached with the source has come. */
@@ -208,8 +216,12 @@ export interface ReconciliationEvent extends Of<'reconciliation'> {
   readonly checked: number;
   readonly drifted: number;
   readonly repaired: number;
+  /** Entries that could not be compared. */
+  readonly unchecked: number;
   /** Age of the oldest entry that had drifted, milliseconds; 0 when none had. */
   readonly oldestDriftMs: number;
+  /** Why it was stopped or failed. */
+  readonly error: unknown;
 }
 
 /** How far warming has come. */
@@ -218,8 +230,12 @@ export interface WarmingEvent extends Of<'warming'> {
   readonly state: 'running' | 'done' | 'stopped' | 'failed';
   readonly done: number;
   readonly failed: number;
+  /** Fresh already. */
+  readonly skipped: number;
   /** `undefined` for what does not say how much it is. */
   readonly total: number | undefined;
+  /** Why it failed; else the first failure of a key, if there was one. */
+  readonly error: unknown;
 }
 
 export type CacheGuardEvent =

@@ -133,9 +133,12 @@ export interface ReconcileConfig {
   readonly every: Duration;
   /**
    * The versions that the source has now, in the order of the keys as they were given to the cache: a bigint as in `setVersion`, a text
-   * for an etag, `undefined` for what does not exist.
+   * for an etag, `undefined` for what does not exist. Its signal is aborted at the load time-out, and when the run ends before.
    */
-  readonly versions: (keys: readonly unknown[]) => Promise<readonly (bigint | string | undefined)[]>;
+  readonly versions: (
+    keys: readonly unknown[],
+    context: { readonly signal: AbortSignal },
+  ) => Promise<readonly (bigint | string | undefined)[]>;
   /** How many keys one call of `versions` is given. Default 500. */
   readonly batch?: number;
 }

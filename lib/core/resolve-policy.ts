@@ -96,8 +96,8 @@ export function resolvePolicy(
     versionWindowMs: check.duration('versionWindow', merged.versionWindow, 3_600_000, 0),
     probe: check.fn('probe', merged.probe),
     partition: check.fn('partition', merged.partition),
-    freshBy: freshByOf(check, merged.freshBy, ttl.softTtlMs),
-    reconcile: reconcileOf(check, merged.reconcile, keep),
+    freshBy: freshByOf(check, merged.freshBy, ttl.softTtlMs, Object.keys(overrides).length > 0),
+    reconcile: reconcileOf(check, merged.reconcile, keep, merged.partition !== undefined),
     owner: check.text('owner', merged.owner),
     because: check.text('because', merged.because),
   });

@@ -3,6 +3,7 @@ import { CacheGuardConfigError, describeValue } from './errors.js';
 import type { InvalidationMode } from './events.js';
 import { isRecord } from './field-checker.js';
 import type { KeyPart } from './keys.js';
+import { MAX_VERSION } from './version.js';
 
 export type RuleAction = 'invalidate' | 'refresh' | 'update';
 
@@ -91,6 +92,8 @@ export interface Rule {
   readonly action: RuleAction;
   readonly mode: InvalidationMode | undefined;
   readonly scope: 'key' | 'tag' | 'domain';
+  /** Its targets say with which arguments their method is called. */
+  readonly givesArgs?: boolean;
   /** Where it was written, for errors. */
   readonly place: string;
   /** The keys or tags that an event concerns; none for the whole domain. */
@@ -164,7 +167,11 @@ export function readRule(given: EventRule, place: string): Rule {
     scope,
     place,
     targets: (event) => targetsOf(functions, event),
-    version: (event) => versionOf(version?.call(functions, event)),
+    version: (event) => {
+      const known = version?.call(functions, event);
+      // A value without one could bring back what is old.
+      return known === undefined && action !== 'update' ? undefined : versionOf(known);
+    },
     value: (event) => value?.call(functions, event),
   };
 }
@@ -188,10 +195,10 @@ function targetsOf(rule: Functions, event: DomainEvent): readonly RuleTarget[] {
   throw new TypeError(`${rule.keys ? 'keys' : 'tags'} gave ${describeValue(list)}; give a list`);
 }
 
-export function versionOf(given: bigint | number | undefined): bigint | undefined {
-  if (given === undefined || (typeof given === 'bigint' && given >= 0n)) return given;
-  if (typeof given === 'number' && Number.isSafeInteger(given) && given >= 0) return BigInt(given);
-  throw new TypeError(`version gave ${describeValue(given)}; give a bigint or a whole number, at least 0`);
+function versionOf(given: unknown): bigint {
+  const version = typeof given === 'number' && Number.isSafeInteger(given) ? BigInt(given) : given;
+  if (typeof version === 'bigint' && version >= 0n && version <= MAX_VERSION) return version;
+  throw new TypeError(`version gave ${describeValue(given)}; give a bigint or a whole number, from 0 to 2^64 - 1`);
 }
 
 function names(place: string, field: string, given: unknown, what: string): ReadonlySet<string> {

@@ -16,6 +16,7 @@ import type {
   ReadTarget,
   ServedValue,
 } from '../core/targets.js';
+import type { WarmingOptions } from '../core/warming.js';
 import type { GuardedCall } from './call.js';
 import { CallMaker, tagGenerations, type Loader } from './call-maker.js';
 import type { Domains } from './domains.js';
@@ -26,9 +27,13 @@ import { handOut } from './hand-out.js';
 import { modeOf } from './invalidations.js';
 import { collectServed, currentFrame, LoadDirectives, NEVER_ABORTED } from './load-frames.js';
 import { Reading } from './reading.js';
+import { Reconciliations } from './reconciliation/reconciliations.js';
+import type { LastReconciliation, ReconcileOptions, ReconciliationReport } from './reconciliation/report.js';
 import { refreshNow } from './refreshing.js';
 import { describeServed } from './served.js';
 import { makeRooms, type CacheGuardParts, type Rooms } from './rooms.js';
+import type { Warming } from './warming/warming.js';
+import { Warmings } from './warming/warmings.js';
 
 /** How long `close` lets foreground loads go on before it gives them up. */
 const CLOSE_PATIENCE_MS = 2_000;
@@ -41,25 +46,33 @@ export class CacheGuard {
   private readonly rooms: Rooms;
   /** Domain events of this process, and the sources of others. */
   readonly events: DomainEvents;
+  private readonly reconciliations: Reconciliations;
+  private readonly warmings: Warmings;
   private closing: Promise<void> | undefined;
 
   constructor(given: CacheGuardParts) {
     this.domains = given.domains;
     this.rooms = makeRooms(this, given);
     this.parts = this.rooms.parts;
-    this.calls = new CallMaker(given.domains, this.parts.hub);
+    this.calls = new CallMaker(given.domains, this.parts.hub, this.rooms.sourceHealth, this.parts.sessions);
+    this.warmings = new Warmings(this.parts, given.domains, (target, load) => this.getOrLoad(target, load));
     this.events = new DomainEvents(this.rooms, given.domains, this.calls);
+    const refresh: DomainEvents['refresh'] = (jobs) => this.events.refresh(jobs);
+    this.reconciliations = new Reconciliations({ ...this.rooms, refresh }, given.domains);
   }
 
   /**
    * Starts the store, in bounded time: without it the guard serves from the loaders.
    *
+   * @param options `scheduled`: whether this process takes its share of what is due in the fleet from time to time. Default: it does
    * @throws CacheGuardConfigError (`CG_MISSING_PEER`) when a domain's codec needs a package that is not installed
    */
-  async open(): Promise<void> {
+  async open({ scheduled = true }: { readonly scheduled?: boolean } = {}): Promise<void> {
     for (const { codec } of this.policies()) this.parts.codecs.forEncoding(codec, 'plain');
     await this.parts.store.open();
     await this.parts.health.start();
+    this.rooms.sourceHealth.start();
+    if (scheduled) this.reconciliations.start();
   }
 
   /**
@@ -76,14 +89,17 @@ export class CacheGuard {
     const patience = new Promise<void>((resolve) => {
       cancel = this.parts.clock.schedule(CLOSE_PATIENCE_MS, resolve);
     });
-    await this.events.close();
+    const warmed = this.warmings.close();
+    await Promise.all([this.events.close(), this.reconciliations.close()]);
     const reason = new CacheGuardError('CG_CLOSED', 'The application is shutting down; this load was given up.');
     await this.rooms.flights.drain(patience, reason);
+    await warmed;
     cancel();
     this.rooms.alone.close(reason);
     await this.rooms.writes.close();
     await this.rooms.invalidations.close();
     this.parts.health.close();
+    this.rooms.sourceHealth.close();
     this.parts.near.clear();
     this.parts.deadlines.close();
     await this.parts.store.close();
@@ -124,7 +140,7 @@ export class CacheGuard {
     if (!call || call.policy.keep !== 'entry' || this.closing) return undefined;
     try {
       const seen = await this.parts.lookup.look(call);
-      const decision = decide(seen.found, call.policy, seen.nowMs);
+      const decision = decide(seen.found, call.policy, seen.nowMs, call.mark);
       if (decision.kind !== 'serve' || typeof seen.found !== 'object' || seen.found.entry.flags & FLAG.thrown)
         return undefined;
       const state = decision.stale ? 'stale' : 'fresh';
@@ -211,10 +227,49 @@ export class CacheGuard {
     return { outcome: await this.rooms.invalidations.generations(policy, 'domain', generations, modeOf(policy, mode)) };
   }
 
+  /**
+   * Compares what is cached of a domain with what its source has now, and invalidates what is old; one run at a time in the fleet.
+   *
+   * @throws CacheGuardError (`CG_UNKNOWN_DOMAIN`; `CG_NOT_RECONCILABLE` without `reconcile` in the policy; `CG_RECONCILIATION_RUNNING`;
+   * `CG_RECONCILIATION_FAILED` when the source does not answer as it should; `CG_CLOSED`); CacheGuardStoreError; the signal's reason
+   */
+  reconcile(domain: string, options?: ReconcileOptions): Promise<ReconciliationReport> {
+    return this.reconciliations.reconcile(domain, options);
+  }
+
+  /** How the domain's last run ended, in whichever process; `undefined` when none has. @throws CacheGuardError (`CG_UNKNOWN_DOMAIN`) */
+  lastReconciliation(domain: string): Promise<LastReconciliation | undefined> {
+    return this.reconciliations.last(domain);
+  }
+
   /** Why a key is answered as it is. @throws CacheGuardStoreError when the store is away */
   async explain(target: KeyTarget): Promise<Explanation> {
     const call = this.calls.callOrRefuse(target);
     return explainFound(call, await this.parts.lookup.look(call));
+  }
+
+  /**
+   * Loads ahead what is not fresh, behind waiting people, in one process of the fleet.
+   *
+   * @throws CacheGuardError (`CG_INVALID_OPTIONS`, `CG_UNKNOWN_DOMAIN`, `CG_UNUSABLE_KEY`); what happens later is in the report
+   */
+  warm(options: WarmingOptions): Warming {
+    return this.warmings.start(options);
+  }
+
+  /**
+   * Runs `run` as a session: what it writes, its own later reads are not shown by a stale policy; other readers may be. A session that
+   * is open already goes on.
+   *
+   * @param options `token`: from `sessionToken()` of an earlier part of the session, also of another process; whatever is none is ignored
+   */
+  session<T>(run: () => T, { token }: { readonly token?: unknown } = {}): T {
+    return this.parts.sessions.run(token, run);
+  }
+
+  /** What a later part of the session needs to know, as a short text; `undefined` while it has written nothing. Not a secret. */
+  sessionToken(): string | undefined {
+    return this.parts.sessions.token();
   }
 
   /** Runs `run` and tells what the guard served meanwhile, and how old it was; for banners and debugging. */

@@ -4,9 +4,11 @@ import { domainGeneration, entryKey, keySegment, tagGeneration, type EntryKey } 
 import type { Policy } from '../core/policy.js';
 import type { KeyTarget, LoadContext, ReadTarget } from '../core/targets.js';
 import type { ValueOptions } from '../core/values.js';
-import type { GuardedCall } from './call.js';
+import { METHOD_ARGS, type GuardedCall, type MethodTarget } from './call.js';
 import type { Domains } from './domains.js';
 import type { EventHub } from './event-hub.js';
+import type { SourceHealth } from './events/source-health.js';
+import type { Sessions } from './session.js';
 
 const NO_OPTIONS: ValueOptions = {};
 
@@ -19,6 +21,8 @@ export class CallMaker {
   constructor(
     private readonly domains: Domains,
     private readonly hub: EventHub,
+    private readonly sourceHealth: Pick<SourceHealth, 'inForce'>,
+    private readonly sessions: Pick<Sessions, 'markOf'>,
   ) {}
 
   /**
@@ -27,7 +31,7 @@ export class CallMaker {
    * @throws CacheGuardError (`CG_UNKNOWN_DOMAIN`, `CG_INVALID_POLICY`, `CG_UNUSABLE_KEY`)
    */
   call<T>(target: ReadTarget<T>, load: Loader<T> = nothingToLoad): GuardedCall | undefined {
-    const policy = this.domains.policy(target.domain, target, target.origin);
+    const policy = this.sourceHealth.inForce(this.domains.policy(target.domain, target, target.origin));
     const key = this.key(policy, target);
     if (key === undefined) return undefined;
     const { domain, tags, revive, plain, aliasing } = target;
@@ -36,11 +40,14 @@ export class CallMaker {
       policy,
       key,
       keyInput: target.key,
+      name: target.name,
+      args: (target as MethodTarget<T>)[METHOD_ARGS],
       generations:
         tags === undefined ? this.untagged(domain) : [domainGeneration(domain), ...tagGenerations(domain, tags)],
       values: plainly ? NO_OPTIONS : { revive, plain, aliasing },
       origin: target.origin ?? target.name ?? 'getOrLoad',
       signal: target.signal,
+      mark: this.sessions.markOf(domain),
       load,
     };
   }

@@ -3,8 +3,16 @@ import { CacheGuardTimeoutError } from '../core/errors.js';
 import type { GenerationName } from '../core/generations.js';
 import type { EntryKey } from '../core/keys.js';
 import type { Policy } from '../core/policy.js';
-import type { LoadContext } from '../core/targets.js';
+import type { LoadContext, ReadTarget } from '../core/targets.js';
 import type { ValueOptions } from '../core/values.js';
+import type { WriteMark } from '../core/write-marks.js';
+
+/** Where a target carries what only this library's own decorators say of it: the arguments of the call. */
+export const METHOD_ARGS: unique symbol = Symbol('CacheGuard:args');
+
+export interface MethodTarget<T = unknown> extends ReadTarget<T> {
+  readonly [METHOD_ARGS]?: readonly unknown[];
+}
 
 /** One guarded call, with everything about it worked out. */
 export interface GuardedCall {
@@ -12,11 +20,17 @@ export interface GuardedCall {
   readonly key: EntryKey;
   /** The key as the user gave it, for the version probe. */
   readonly keyInput: unknown;
+  /** The space of keys within the domain; `undefined`: the domain's own. */
+  readonly name?: string | undefined;
+  /** Of the guarded method, where one was called. */
+  readonly args?: readonly unknown[] | undefined;
   /** Its domain's and its tags'. */
   readonly generations: readonly GenerationName[];
   readonly values: ValueOptions;
   readonly origin: string;
   readonly signal: AbortSignal | undefined;
+  /** What the caller's session has written of the domain. */
+  readonly mark?: WriteMark | undefined;
   load(context: LoadContext): Promise<unknown>;
 }
 

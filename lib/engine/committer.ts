@@ -24,11 +24,18 @@ type Uncacheable = Made & { kind: 'uncacheable' };
 
 /** Ends an attempt at the store: with a value, with a mark, or with nothing. */
 export class Committer {
+  private record: Buffer | undefined;
+
   constructor(
-    private readonly parts: Pick<EngineParts, 'store' | 'hub' | 'maker' | 'near' | 'lookup' | 'clock'>,
+    private readonly parts: Pick<EngineParts, 'store' | 'hub' | 'maker' | 'near' | 'lookup' | 'clock' | 'records'>,
     private readonly call: GuardedCall,
     private readonly attempt: Attempt,
   ) {}
+
+  /** To be told at the moment of the loader's call. */
+  called(): void {
+    this.record = this.parts.records.take(this.call);
+  }
 
   /** Never rejects. */
   async commit(
@@ -84,6 +91,7 @@ export class Committer {
     if (made) {
       const via = kind === 'extend' ? 'not-modified' : 'load';
       parts.hub.emit({ type: 'accepted', domain: policy.domain, key, via, loadMs: made.entry.loadMs });
+      parts.records.note(this.call, this.record);
     }
     return 'held';
   }

@@ -60,6 +60,10 @@ export class Domains {
     return policy;
   }
 
+  has(domain: string): boolean {
+    return this.registrations.has(domain);
+  }
+
   list(): Policy[] {
     return [...this.registrations.values()].map(({ policy }) => policy);
   }

@@ -6,6 +6,7 @@ import type { EntryKey } from '../core/keys.js';
 import type { Store } from '../core/store.js';
 import type { ThrownCodec } from '../core/thrown.js';
 import type { Sources } from './sources.js';
+import type { CallRecords } from './call-records.js';
 import type { GuardedCall } from './call.js';
 import type { Deadlines } from './deadlines.js';
 import type { EntryMaker } from './entry-maker.js';
@@ -13,6 +14,7 @@ import type { EventHub } from './event-hub.js';
 import type { LeaseKeeper } from './lease-keeper.js';
 import type { Lookup } from './lookup.js';
 import type { NearCache } from './near-cache.js';
+import type { Sessions } from './session.js';
 import type { StoreHealth } from './store-health.js';
 
 /** The order of arrivals, sent commands, loader calls and seals in this process. */
@@ -40,7 +42,9 @@ export interface EngineParts {
   /** The source says that a value is gone, and the store could not be told: kept for its return. */
   readonly keepRemoval: (call: GuardedCall) => void;
   readonly maker: EntryMaker;
+  readonly records: CallRecords;
   readonly keeper: LeaseKeeper;
+  readonly sessions: Sessions;
   readonly sources: Sources;
   readonly deadlines: Deadlines;
   readonly sequence: Sequence;

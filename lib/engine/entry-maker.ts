@@ -136,7 +136,8 @@ export class EntryMaker {
     const { policy } = call;
     const { inheritance, directives } = from;
     const random = this.ids.random();
-    const spread = (ttlMs: number) => jittered(ttlMs, policy.jitter, random);
+    const share = Math.max(policy.jitter, directives?.spread ?? 0);
+    const spread = (ttlMs: number) => jittered(ttlMs, share, random);
     const negative = (from.flags & FLAG.negative) !== 0;
     const hardTtl = negative ? policy.negativeTtlMs! : Math.min(directives?.hardTtlMs ?? Infinity, policy.hardTtlMs);
     const softTtl = negative ? hardTtl : Math.min(directives?.softTtlMs ?? Infinity, policy.softTtlMs, hardTtl);

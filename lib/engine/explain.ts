@@ -5,8 +5,8 @@ import type { GuardedCall } from './call.js';
 import type { Snapshot } from './snapshot.js';
 
 /** What is kept of a key, and what a reader of the domain's policy would do about it now. */
-export function explainFound({ policy, key }: GuardedCall, seen: Snapshot): Explanation {
-  const decision = decide(seen.found, policy, seen.nowMs);
+export function explainFound({ policy, key, mark }: GuardedCall, seen: Snapshot): Explanation {
+  const decision = decide(seen.found, policy, seen.nowMs, mark);
   const entry = typeof seen.found === 'object' ? seen.found.entry : undefined;
   return {
     domain: policy.domain,

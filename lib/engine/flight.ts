@@ -14,6 +14,7 @@ import { runLoad } from './loader.js';
 import type { Snapshot } from './snapshot.js';
 import type { Source } from './sources.js';
 import type { Interruption, Outcome, Waiter } from './waiter.js';
+import { currentWarmth } from './warming/warmth.js';
 
 type Phase = 'claiming' | 'waiting' | 'loading' | 'sealed' | 'done';
 
@@ -64,6 +65,7 @@ export class Flight {
   }
 
   join(waiter: Waiter): Promise<Outcome> {
+    const urgent = this.urgent();
     this.waiters.add(waiter);
     if (!this.plan.background) this.starter ??= waiter;
     if (waiter.insist && !this.insist) {
@@ -73,7 +75,7 @@ export class Flight {
     if (currentFrame()?.holdsSlot) {
       this.nested = true;
       this.place?.skip();
-    } else if (this.plan.background) {
+    } else if (!urgent && this.urgent()) {
       this.place?.raise('foreground');
     }
     return waiter.wait((why) => this.leave(waiter, why));
@@ -181,11 +183,7 @@ export class Flight {
       },
       unanswered: (error) => hub.emit({ type: 'store-error', domain: policy.domain, operation: 'renew', error }),
     });
-    try {
-      await this.load(free, attempt);
-    } finally {
-      keeper.forget(attempt.token);
-    }
+    await this.load(free, attempt).finally(() => keeper.forget(attempt.token));
   }
 
   /** Without the store there is no lease and nothing to commit. */
@@ -207,6 +205,7 @@ export class Flight {
     landing.called();
     if (this.plan.forced) this.close(this);
     const directives = new LoadDirectives(this.abort.signal, previous);
+    directives.spread = currentWarmth()?.spread ?? 0;
     const outer = this.plan.background ? undefined : currentFrame();
     const frame = new LoadFrame(this.parts.owner, call, directives, this, outer);
     const running = runLoad(
@@ -235,7 +234,7 @@ export class Flight {
     this.nested ||= !background && (currentFrame()?.holdsSlot ?? false);
     try {
       if (this.nested) return await this.source.turn(this.abort.signal);
-      this.place = this.source.enter(this.waiters.size > 0 ? 'foreground' : 'background');
+      this.place = this.source.enter(this.urgent() ? 'foreground' : 'background');
       return await this.place.slot;
     } catch (error) {
       if (isCacheGuardError(error, 'CG_OVERLOADED')) {
@@ -264,6 +263,11 @@ export class Flight {
     this.waiters.delete(waiter);
     if (why.kind === 'soft-timeout') this.wantedAnyway = true;
     if (!this.wanted()) this.abandon(waiter.call.signal?.reason ?? new Error('nobody waits for this load any more'));
+  }
+
+  /** Somebody waits for it who does not just warm. */
+  private urgent(): boolean {
+    return [...this.waiters].some(({ warms }) => !warms);
   }
 
   private wanted(): boolean {

@@ -86,6 +86,11 @@ export class Flights {
     return reaches(flight);
   }
 
+  /** Resolves when the flight has landed, whatever came of it. */
+  async landed(flight: Flight): Promise<void> {
+    await this.underway.get(flight);
+  }
+
   /** Waits until nothing is under way, or gives everything up with `reason` when `patience` ends first. */
   async drain(patience: Promise<void>, reason: unknown): Promise<void> {
     for (const flight of this.underway.keys()) {

@@ -25,7 +25,7 @@ export class Invalidations {
   private readonly underway = new Set<Instant>();
 
   constructor(
-    private readonly parts: Pick<EngineParts, 'store' | 'hub' | 'near' | 'health' | 'clock'>,
+    private readonly parts: Pick<EngineParts, 'store' | 'hub' | 'near' | 'health' | 'clock' | 'sessions'>,
     private readonly pending: PendingInvalidations,
     private readonly flights: Flights,
   ) {}
@@ -106,6 +106,8 @@ export class Invalidations {
     );
     this.underway.delete(sentAt);
     this.tell(first, 'applied', invalidations.length - kept.length);
+    const keys = invalidations.flatMap((one) => (one.scope === 'key' ? [one.key] : []));
+    this.parts.sessions.wrote(first.domain, kept.length === 0 ? 'applied' : 'pending', keys);
     if (kept.length === 0) return 'applied';
     this.parts.hub.emit({ type: 'store-error', domain: first.domain, operation: 'invalidate', error: failures[0] });
     if (this.closed) {

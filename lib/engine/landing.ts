@@ -48,6 +48,7 @@ export class Landing {
       this.unleased = maker.unleased(this.plan.call);
       this.ticket = near.ticket(this.plan.call);
     }
+    this.committer?.called();
     this.beganMs = maker.beganMs(this.attempt ?? this.unleased!);
   }
 
@@ -209,7 +210,11 @@ export class Landing {
     this.parts.near.drop(this.plan.call.key);
     const end = (await committer?.commit(absence ? 'fill' : 'clear', absence, undefined)) ?? 'unknown';
     if (end === 'unknown') this.parts.keepRemoval(this.plan.call);
-    return (_waiter, before) => (before || end === 'held' ? { kind: 'threw', error } : AGAIN_INSISTING);
+    return (waiter, before) => {
+      if (before) return { kind: 'threw', error };
+      if (end !== 'held') return AGAIN_INSISTING;
+      return this.beganMs < (waiter.call.mark?.pendingMs ?? -Infinity) ? AGAIN : { kind: 'threw', error };
+    };
   }
 
   private failed(error: unknown, outcome: 'failed' | 'timeout', loadMs: number, seal: () => void): Verdict {
@@ -238,7 +243,8 @@ export class Landing {
   private servable(entry: Entry, waiter: Waiter): boolean {
     const nowMs = this.now();
     if (nowMs === undefined) return false;
-    return decide({ entry, drift: { kind: 'none' }, doubt: undefined }, waiter.call.policy, nowMs).kind === 'serve';
+    const { policy, mark } = waiter.call;
+    return decide({ entry, drift: { kind: 'none' }, doubt: undefined }, policy, nowMs, mark).kind === 'serve';
   }
 
   /** Store time; `undefined` while the store is away and nobody knows it. */

@@ -17,6 +17,8 @@ export class LoadDirectives implements LoadContext {
   hardTtlMs: number | undefined;
   version: bigint | undefined;
   etag: string | undefined;
+  /** Share by which TTLs are randomly shortened, if that is more than the policy's. */
+  spread = 0;
 
   constructor(
     readonly signal: AbortSignal,

@@ -60,10 +60,12 @@ export class NearCache {
   }
 
   /** What may be served as fresh without asking the store. */
-  fresh({ policy, key }: GuardedCall): Near | undefined {
+  fresh({ policy, key, mark }: GuardedCall): Near | undefined {
     if (!policy.l1 || !this.store.remote) return undefined;
     const kept = this.tiers.get(policy.domain)?.get(key);
     if (!kept || kept.era !== this.trust.era || !this.trust.alive) return undefined;
+    // What the reader wrote in another process may not have been signalled here yet.
+    if (mark && kept.entry.beganMs < Math.max(mark.atMs, mark.pendingMs)) return undefined;
     const ageMs = elapsedSince(kept.seen.readAt, this.clock);
     if (ageMs >= policy.l1.maxAgeMs) return undefined;
     const nowMs = kept.seen.nowMs + ageMs;
@@ -72,9 +74,11 @@ export class NearCache {
   }
 
   /** What is kept, for a reader whom the store does not answer. */
-  doubted({ policy, key }: GuardedCall): Snapshot | undefined {
+  doubted({ policy, key, mark }: GuardedCall): Snapshot | undefined {
     const kept = policy.l1 && this.tiers.get(policy.domain)?.get(key);
     if (!kept || typeof kept.seen.found !== 'object') return undefined;
+    // Loaded without the store, it has this machine's time, and the reader's own write another one.
+    if (mark && kept.era === UNTRUSTED) return undefined;
     const readAt = instant(this.clock);
     const nowMs = kept.seen.nowMs + elapsedSince(kept.seen.readAt, this.clock);
     return { ...kept.seen, found: { ...kept.seen.found, doubt: 'store-unavailable' }, nowMs, readAt };

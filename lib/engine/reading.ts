@@ -83,9 +83,10 @@ export class Reading {
 
   /** Executes the decision about what was read, at once if it can; without an answer, the way is a flight. */
   private act(seen: Snapshot, storeAway: boolean): MaybeAnswer | Promise<MaybeAnswer> {
-    const decision = decide(seen.found, this.call.policy, seen.nowMs);
+    const decision = decide(seen.found, this.call.policy, seen.nowMs, this.call.mark);
     switch (decision.kind) {
       case 'serve':
+        if (decision.stale && decision.refresh && this.me.warms) return undefined;
         return this.serve(seen, decision, storeAway);
       case 'validate':
         return this.validate(seen, decision);

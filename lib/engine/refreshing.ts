@@ -30,6 +30,8 @@ export async function refreshNow({ parts, flights, alone }: Rooms, call: Guarded
   switch (outcome.kind) {
     case 'value': {
       const { entry } = outcome;
+      // Without an entry nothing has taken the place of what is cached.
+      parts.sessions.wrote(call.policy.domain, entry ? 'applied' : 'pending', [call.key]);
       noteServed(parts.owner, {
         call,
         entry,
@@ -60,6 +62,11 @@ function interruption(parts: EngineParts, call: GuardedCall, why: Interruption):
   return waitTimeoutError(call);
 }
 
+/** Whether many entries are in need of a refresh at once: a server was restarted, or a tag or the domain was invalidated. */
+function inBulk({ found }: Snapshot): boolean {
+  return typeof found === 'object' && (found.doubt === 'epoch' || found.drift.kind !== 'none');
+}
+
 /** One load behind a reader who was given an old value. Never throws. */
 export function refreshBehind(
   { quiet, sources }: EngineParts,
@@ -69,9 +76,7 @@ export function refreshBehind(
   storeAway: boolean,
 ): void {
   if (flights.get(call.key) || quiet.has(call.key)) return;
-  // A restarted server has left everything in need of a refresh at once.
-  const lost = typeof seen.found === 'object' && seen.found.doubt === 'epoch';
-  if (lost && !sources.of(call.policy).admitsRecovery()) return;
+  if (inBulk(seen) && !sources.of(call.policy).admitsRecovery()) return;
   const plan = {
     call: { ...call, signal: undefined },
     seen,

@@ -6,11 +6,13 @@ import type { Ids } from '../core/ids.js';
 import type { Store } from '../core/store.js';
 import { plainThrown, type ThrownCodec } from '../core/thrown.js';
 import { Trust } from '../core/trust.js';
+import { CallRecords } from './call-records.js';
 import { Deadlines } from './deadlines.js';
 import type { Domains } from './domains.js';
 import { Sequence, type EngineParts } from './engine-parts.js';
 import { EntryMaker } from './entry-maker.js';
 import { EventHub } from './event-hub.js';
+import { SourceHealth } from './events/source-health.js';
 import { Flights } from './flights.js';
 import { Invalidations } from './invalidations.js';
 import { LeaseKeeper } from './lease-keeper.js';
@@ -21,6 +23,7 @@ import { PendingInvalidations } from './pending.js';
 import { Probes } from './probes.js';
 import { signalHandler } from './signals.js';
 import { Sources } from './sources.js';
+import { Sessions } from './session.js';
 import { StoreHealth } from './store-health.js';
 import { Writes } from './writes.js';
 
@@ -47,6 +50,7 @@ export interface Rooms {
   readonly alone: LoneLoads;
   readonly invalidations: Invalidations;
   readonly writes: Writes;
+  readonly sourceHealth: SourceHealth;
 }
 
 /** Furnishes an engine, and lets it hear what its store says. */
@@ -72,6 +76,8 @@ export function makeRooms(owner: object, given: CacheGuardParts): Rooms {
     keepRemoval: (call) => invalidations.keepRemoval(call),
     lookup: new Lookup(store, codecs, hub, clock, near, pending, health),
     maker: new EntryMaker(codecs, ids, thrown, clock),
+    sessions: new Sessions(store, clock, given.domains),
+    records: new CallRecords(store, codecs),
     keeper: new LeaseKeeper(store, clock),
     sources: new Sources(clock, hub, makeBreaker, () => health.live),
     deadlines: new Deadlines(clock),
@@ -88,5 +94,6 @@ export function makeRooms(owner: object, given: CacheGuardParts): Rooms {
     probes: new Probes(parts),
     alone: new LoneLoads(parts),
     writes: new Writes(parts, invalidations),
+    sourceHealth: new SourceHealth(parts, given.domains, settled),
   };
 }

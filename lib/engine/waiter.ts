@@ -3,7 +3,9 @@ import type { Entry } from '../core/entry.js';
 import type { GuardedCall } from './call.js';
 import type { EngineParts } from './engine-parts.js';
 import type { Handout } from './lookup.js';
+import { currentFrame } from './load-frames.js';
 import type { Snapshot } from './snapshot.js';
+import { currentWarmth } from './warming/warmth.js';
 
 /** What ends a wait from the waiter's side. */
 export type Interruption =
@@ -37,6 +39,8 @@ export class Waiter {
   fallbackUntilMs: number | undefined;
   /** Position in the order of arrivals, sent commands, loader calls and seals of this process. */
   readonly arrived: number;
+  /** Warms: nobody waits for the value, so that it may come late, and an old one is of no use. */
+  readonly warms = currentWarmth() !== undefined && currentFrame() === undefined;
 
   constructor(
     readonly call: GuardedCall,
@@ -73,13 +77,15 @@ export class Waiter {
     const left = (ms: number) => Math.max(0, ms - this.elapsedMs());
     return new Promise<T | Interruption>((resolve, reject) => {
       const onAbort = () => settle({ kind: 'aborted', reason: signal!.reason });
-      const offBudget = deadlines.after(left(policy.waitBudgetMs), () => settle({ kind: 'budget' }));
+      const offBudget = this.warms
+        ? undefined
+        : deadlines.after(left(policy.waitBudgetMs), () => settle({ kind: 'budget' }));
       const offSoft = soft
         ? deadlines.after(left(policy.softTimeoutMs), () => settle({ kind: 'soft-timeout' }))
         : undefined;
       signal?.addEventListener('abort', onAbort, { once: true });
       const end = () => {
-        offBudget();
+        offBudget?.();
         offSoft?.();
         signal?.removeEventListener('abort', onAbort);
       };

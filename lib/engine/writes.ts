@@ -85,27 +85,33 @@ export class Writes {
 
   /** Takes a token and makes `value` the cached one; while the store is away, an invalidation of the key is kept instead. */
   async put(call: GuardedCall, value: unknown, directives: LoadDirectives): Promise<PutResult> {
+    const { version } = directives;
     const token = await this.begin(call).catch((error: unknown) => this.trouble(call, 'acquire', error));
-    if (token) return this.commit(call, token, value, directives, new Inheritance());
-    return { outcome: await this.invalidate(call), stored: false, reason: 'store-away' };
+    if (token) return this.commit(call, token, value, directives, new Inheritance(), version);
+    return { outcome: await this.invalidate(call, version), stored: false, reason: 'store-away' };
   }
 
-  /** Makes `value` the cached one; if anything overlapped since `begin`, the write becomes an invalidation instead. */
+  /**
+   * Makes `value` the cached one; if anything overlapped since `begin`, the write becomes an invalidation instead.
+   *
+   * @param reached the source had this version before `begin`: what is cached and as new may stay
+   */
   private async commit(
     call: GuardedCall,
     { attempt }: WriteToken,
     value: unknown,
     directives: LoadDirectives,
     inheritance: Inheritance,
+    reached?: bigint,
   ): Promise<PutResult> {
-    const { store, maker, keeper, hub, near } = this.parts;
+    const { store, maker, keeper, hub, near, records, sessions } = this.parts;
     const { policy, key } = call;
     try {
       const times = { beganMs: maker.beganMs(attempt), loadMs: 0 };
       const made = await maker.fromValue(call, attempt, value, directives, inheritance, times);
       if (made.kind === 'uncacheable' || policy.keep === 'nothing') {
         if (made.kind === 'uncacheable') tellUncacheable(hub, call, made);
-        return { outcome: await this.invalidate(call), stored: false, reason: 'uncacheable' };
+        return { outcome: await this.invalidate(call, reached), stored: false, reason: 'uncacheable' };
       }
       const reply = await store.commit({
         key,
@@ -120,11 +126,14 @@ export class Writes {
       });
       if (reply.outcome === 'committed') {
         near.drop(key);
+        sessions.wrote(policy.domain, 'applied', [key]);
         hub.emit({ type: 'accepted', domain: policy.domain, key, via: 'put', loadMs: 0 });
+        records.note(call);
         return { outcome: 'applied', stored: true };
       }
       if (reply.outcome === 'fenced-version') {
         hub.emit({ type: 'fenced', domain: policy.domain, key, reason: 'version' });
+        sessions.wrote(policy.domain, 'applied', [key]);
         return { outcome: 'applied', stored: false, reason: 'older-version' };
       }
       hub.emit({
@@ -133,7 +142,7 @@ export class Writes {
         key,
         reason: reply.outcome === 'fenced-epoch' ? 'epoch' : 'token',
       });
-      return { outcome: await this.invalidate(call), stored: false, reason: 'overlapped' };
+      return { outcome: await this.invalidate(call, reached), stored: false, reason: 'overlapped' };
     } catch (error) {
       // Whether it was written, nobody knows.
       this.trouble(call, 'commit', error);
@@ -145,8 +154,8 @@ export class Writes {
     }
   }
 
-  private invalidate({ policy, key }: GuardedCall): Promise<PutResult['outcome']> {
-    return this.invalidations.keys(policy, [key], defaultMode(policy));
+  private invalidate({ policy, key }: GuardedCall, reached?: bigint): Promise<PutResult['outcome']> {
+    return this.invalidations.keys(policy, [key], defaultMode(policy), reached);
   }
 
   private trouble(call: GuardedCall, operation: StoreErrorEvent['operation'], error: unknown): undefined {

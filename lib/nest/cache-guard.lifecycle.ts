@@ -16,6 +16,7 @@ import { EventStarter } from './events/event-starter.js';
 import { CacheGuardExplorer } from './explorer.js';
 import type { Settings } from './options.js';
 import { CLOCK, ENGINE_SLOT, SETTINGS } from './tokens.js';
+import { WarmingStarter } from './warming/warming-starter.js';
 
 /** Connects the engine with the application: once checked, it is opened; it is closed when HTTP has drained. */
 @Injectable()
@@ -31,6 +32,7 @@ export class CacheGuardLifecycle implements OnModuleInit, OnApplicationBootstrap
     @Inject(CLOCK) clock: Clock,
     @Inject(CacheGuardExplorer) private readonly explorer: CacheGuardExplorer,
     @Inject(EventStarter) private readonly events: EventStarter,
+    @Inject(WarmingStarter) private readonly warming: WarmingStarter,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
   ) {
     this.eventLogger = new CacheGuardEventLogger(clock);
@@ -43,16 +45,19 @@ export class CacheGuardLifecycle implements OnModuleInit, OnApplicationBootstrap
   async onModuleInit(): Promise<void> {
     this.refuseSecondRoot();
     this.explorer.explore();
-    this.events.configure();
-    await this.guard.open();
+    await this.events.configure();
+    this.warming.configure();
+    await this.guard.open({ scheduled: this.settings.role !== 'web' });
     this.bind(this.settings.enabled);
   }
 
   async onApplicationBootstrap(): Promise<void> {
     await this.events.follow();
+    await this.warming.start();
   }
 
   async onApplicationShutdown(): Promise<void> {
+    this.warming.close();
     await this.guard.close();
     this.slot.close();
     for (const unsubscribe of this.subscriptions) unsubscribe();

@@ -19,12 +19,14 @@ import {
 } from './cache-guard.module-definition.js';
 import { EngineSlot } from './engine-binding.js';
 import { EventStarter } from './events/event-starter.js';
+import { HandledEvents } from './events/handled-events.js';
 import { RuleBook } from './events/rule-book.js';
 import { CacheGuardExplorer } from './explorer.js';
 import { httpThrown } from './http-thrown.js';
 import { readOptions, type CacheGuardModuleOptions, type Settings } from './options.js';
 import { makeStore } from './store-factory.js';
 import { CLOCK, ENGINE_SLOT, IDS, SETTINGS, STORE } from './tokens.js';
+import { WarmingStarter } from './warming/warming-starter.js';
 
 const providers: Provider[] = [
   { provide: ENGINE_SLOT, useFactory: () => new EngineSlot() },
@@ -59,6 +61,8 @@ const providers: Provider[] = [
   },
   RuleBook,
   EventStarter,
+  HandledEvents,
+  WarmingStarter,
   CacheGuardExplorer,
   CacheGuardLifecycle,
 ];
@@ -113,6 +117,6 @@ function asRoot(definition: DynamicModule): DynamicModule {
     ...definition,
     global: true,
     providers: [...(definition.providers ?? []), ...providers],
-    exports: [CacheGuard, CacheGuardMetrics, Domains, RuleBook, ENGINE_SLOT],
+    exports: [CacheGuard, CacheGuardMetrics, Domains, RuleBook, HandledEvents, ENGINE_SLOT],
   };
 }

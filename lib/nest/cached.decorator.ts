@@ -1,7 +1,8 @@
 import { isCacheGuardError } from '../core/errors.js';
 import type { FreshnessOverrides } from '../core/policy.js';
-import type { ReadTarget } from '../core/targets.js';
 import type { Revive, ValueOptions } from '../core/values.js';
+import { METHOD_ARGS, type MethodTarget } from '../engine/call.js';
+import type { PlannedCall } from '../engine/events/remakes.js';
 import { keyErrorOf, keyOf, tagsOf } from './call-keys.js';
 import type { GuardedMethodDecorator, KeyFunction, TagsFunction } from './decorator-types.js';
 import { checkOptions } from './decorator-options.js';
@@ -66,20 +67,28 @@ const thrownInside = new WeakSet<object>();
 async function read(call: GuardedCall, definition: CachedDefinition): Promise<unknown> {
   if (!call.engine.caching) return call.proceed();
   const { domain } = definition;
-  const target: ReadTarget = {
+  const { target, load } = planRead(call, definition);
+  try {
+    return await call.engine.guard.getOrLoad(target, load);
+  } catch (error) {
+    if (!isCacheGuardError(error, 'CG_UNUSABLE_KEY') || thrownInside.has(error)) throw error;
+    throw keyErrorOf(call, domain, definition.key, error);
+  }
+}
+
+/** What such a call reads, and how it loads it. */
+export function planRead(call: GuardedCall, definition: CachedDefinition): PlannedCall {
+  const { domain } = definition;
+  const target: MethodTarget = {
     domain,
     key: keyOf(call, domain, definition.key),
     name: spaceOf(definition, call.method),
     tags: tagsOf(call, domain, definition.tags),
     origin: call.method,
+    [METHOD_ARGS]: call.args,
     ...definition.keeping,
   };
-  try {
-    return await call.engine.guard.getOrLoad(target, () => remembering(call.proceed));
-  } catch (error) {
-    if (!isCacheGuardError(error, 'CG_UNUSABLE_KEY') || thrownInside.has(error)) throw error;
-    throw keyErrorOf(call, domain, definition.key, error);
-  }
+  return { target, load: () => remembering(call.proceed) };
 }
 
 async function remembering(proceed: () => Promise<unknown>): Promise<unknown> {

@@ -9,6 +9,7 @@ import type {
   UncacheableEvent,
   UnencodableEvent,
 } from '../core/events.js';
+import { DomainEventLog } from './events/domain-event-log.js';
 
 const QUIET_MS = 30_000;
 /** Origins are methods of the application, so there are few; the bound is for targets that make up an origin per call. */
@@ -38,10 +39,17 @@ export class CacheGuardEventLogger {
   private readonly advised = new Set<AdviceEvent['code']>();
   private readonly quiet = new Map<string, Quiet>();
   private closed = false;
+  private readonly domainEvents = new DomainEventLog({
+    debug: (text) => this.logger.debug(text),
+    log: (text) => this.logger.log(text),
+    limited: (kind, text) => this.limited(kind, text),
+    once: (id, text) => this.once(id, text),
+  });
 
   constructor(private readonly clock: Clock) {}
 
   log(event: CacheGuardEvent): void {
+    if ('source' in event) return this.domainEvents.source(event);
     switch (event.type) {
       case 'unencodable':
         return this.unencodable(event);
@@ -72,6 +80,12 @@ export class CacheGuardEventLogger {
           );
         }
         return this.logger.log(`Domain '${event.domain}': its loader is called again.`);
+      case 'refresh-skipped':
+        return this.domainEvents.refreshSkipped(event);
+      case 'reconciliation':
+        return this.domainEvents.reconciliation(event);
+      case 'warming':
+        return this.domainEvents.warming(event);
       case 'overload':
         this.logger.debug(`Key ${event.key}: refused by the ${event.bound} bound`);
         return this.limited(

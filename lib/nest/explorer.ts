@@ -1,14 +1,22 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { ModulesContainer, type DiscoveryService } from '@nestjs/core';
+import { CacheGuard } from '../engine/cache-guard.js';
 import { Domains } from '../engine/domains.js';
 import { bindEngine, EngineSlot } from './engine-binding.js';
-import { guardedMethodsOf, type GuardedMethod } from './guarded-hosts.js';
+import { feedSourcesOf } from './events/feed.js';
+import { followRules, methodRemake } from './events/follow-rules.js';
+import { RuleBook } from './events/rule-book.js';
+import { guardedMethodsOf, isCached, type GuardedMethod } from './guarded-hosts.js';
+import { spaceOf } from './metadata.js';
 import { checkGuardedMethods } from './policy-check.js';
 import { ENGINE_SLOT } from './tokens.js';
 
 type Wrapper = ReturnType<DiscoveryService['getProviders']>[number];
 
-/** Finds the guarded methods of an application, checks them, and binds objects that Nest did not construct. */
+/**
+ * Finds the guarded methods of an application, checks them, and binds objects that Nest did not construct. Tells the engine which events
+ * they follow, and how they are run again.
+ */
 @Injectable()
 export class CacheGuardExplorer {
   private readonly logger = new Logger('CacheGuard');
@@ -18,44 +26,66 @@ export class CacheGuardExplorer {
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
     @Inject(Domains) private readonly domains: Domains,
     @Inject(ENGINE_SLOT) private readonly slot: EngineSlot,
+    @Inject(CacheGuard) private readonly guard: CacheGuard,
+    @Inject(RuleBook) private readonly rules: RuleBook,
   ) {}
 
   /**
-   * @throws CacheGuardConfigError (`CG_UNKNOWN_DOMAIN`, `CG_INVALID_POLICY`, `CG_NAME_CLASH`)
+   * @throws CacheGuardConfigError (`CG_UNKNOWN_DOMAIN`, `CG_INVALID_POLICY`, `CG_NAME_CLASH`, `CG_INVALID_DECORATION`,
+   * `CG_INVALID_RULE`)
    */
   explore(): void {
     const wrappers = [...this.modules.values()].flatMap(({ providers, controllers, injectables, middlewares }) =>
       [providers, controllers, injectables, middlewares].flatMap((found) => [...found.values()]),
     );
     for (const wrapper of wrappers) this.visit(wrapper);
-    checkGuardedMethods([...this.known.values()].flat(), this.domains);
+    const methods = [...this.known.values()].flat();
+    checkGuardedMethods(methods, this.domains);
+    this.rules.add(methods.flatMap(followRules));
   }
 
   private visit(wrapper: Wrapper): void {
     if (isClassProvider(wrapper)) {
-      this.note(wrapper.metatype.prototype as object);
+      const prototype = wrapper.metatype.prototype as object;
+      this.note(prototype);
+      if (!isSingleton(wrapper)) this.remakeWith(prototype, undefined);
     } else if (isFactory(wrapper) && !isSingleton(wrapper)) {
       this.bindProducts(wrapper);
     }
     for (const instance of instancesOf(wrapper)) {
       const prototype = isObject(instance) ? Reflect.getPrototypeOf(instance) : null;
-      if (prototype && this.note(prototype)) this.bind(instance as object, wrapper);
+      if (!prototype || !this.note(prototype)) continue;
+      if (this.bind(instance as object, wrapper) && isSingleton(wrapper))
+        this.remakeWith(prototype, instance as object);
     }
   }
 
   /** @returns whether objects with this prototype have guarded methods */
   private note(prototype: object): boolean {
     let methods = this.known.get(prototype);
-    if (!methods) this.known.set(prototype, (methods = guardedMethodsOf(prototype)));
+    if (!methods) {
+      this.known.set(prototype, (methods = guardedMethodsOf(prototype)));
+      this.rules.handle(feedSourcesOf(prototype));
+    }
     return methods.length > 0;
   }
 
-  private bind(instance: object, { token }: Wrapper): void {
-    if (bindEngine(instance, this.slot)) return;
+  /** @param instance of the prototype; `undefined`: there is one in a request only */
+  private remakeWith(prototype: object, instance: object | undefined): void {
+    for (const { place, definitions } of this.known.get(prototype)!) {
+      const own = definitions.find(isCached);
+      const remake = instance && own ? methodRemake(own, instance) : ({ kind: 'request-scoped' } as const);
+      if (own) this.guard.events.remakes.add(own.domain, spaceOf(own, place), remake);
+    }
+  }
+
+  private bind(instance: object, { token }: Wrapper): boolean {
+    if (bindEngine(instance, this.slot)) return true;
     this.logger.warn(
       `The provider ${nameOf(token)} is an object that another application in this process uses too; its methods are cached ` +
         'there. Make one object for each application.',
     );
+    return false;
   }
 
   /** Objects that a factory makes later, for a request or a consumer, are bound as they are made. */

@@ -1,6 +1,18 @@
 import type { AnyMethod } from './decorator-types.js';
-import { definitionsOf, type GuardedDefinition } from './metadata.js';
+import {
+  definitionsOf,
+  followsOf,
+  type CachedDefinition,
+  type FollowsDefinition,
+  type GuardedDefinition,
+} from './metadata.js';
 import { placeOf } from './method-wrapper.js';
+
+/** A function that is decorated with `@Follows`, and with `@Cached` unless that is missing. */
+export interface FollowingMethod {
+  readonly cached: CachedDefinition | undefined;
+  readonly follows: readonly FollowsDefinition[];
+}
 
 /** A decorated method, as the objects of one class have it. */
 export interface GuardedMethod {
@@ -10,17 +22,34 @@ export interface GuardedMethod {
   readonly place: string;
   /** Of this method and of those that it overrides, which `super` reaches. */
   readonly definitions: readonly GuardedDefinition[];
+  /** As `definitions`, of the events that they follow. */
+  readonly following: readonly FollowingMethod[];
 }
 
 /** The guarded methods of the objects with this prototype, own and inherited. Reads no property, so that no getter runs. */
 export function guardedMethodsOf(host: object): readonly GuardedMethod[] {
-  const found = new Map<string | symbol, GuardedDefinition[]>();
+  const found = new Map<string | symbol, { definitions: GuardedDefinition[]; following: FollowingMethod[] }>();
   for (let type: object | null = host; type && type !== Object.prototype; type = Reflect.getPrototypeOf(type)) {
     for (const key of Reflect.ownKeys(type)) {
       const method: unknown = Reflect.getOwnPropertyDescriptor(type, key)?.value;
-      const definitions = typeof method === 'function' ? definitionsOf(method as AnyMethod) : [];
-      if (definitions.length > 0) found.set(key, [...(found.get(key) ?? []), ...definitions]);
+      if (typeof method !== 'function') continue;
+      const definitions = definitionsOf(method as AnyMethod);
+      const follows = followsOf(method as AnyMethod);
+      if (definitions.length + follows.length === 0) continue;
+      const known = found.get(key) ?? { definitions: [], following: [] };
+      known.definitions.push(...definitions);
+      if (follows.length > 0) known.following.push({ cached: definitions.find(isCached), follows });
+      found.set(key, known);
     }
   }
-  return [...found].map(([key, definitions]) => ({ host, place: placeOf(host, key), definitions }));
+  return [...found].map(([key, { definitions, following }]) => ({
+    host,
+    place: placeOf(host, key),
+    definitions,
+    following,
+  }));
+}
+
+export function isCached(definition: GuardedDefinition): definition is CachedDefinition {
+  return definition.kind === 'cached';
 }

@@ -1,3 +1,4 @@
+import type { DomainEvent } from '../core/domain-event.js';
 import type { InvalidationMode } from '../core/events.js';
 import type { FreshnessOverrides } from '../core/policy.js';
 import type { ValueOptions } from '../core/values.js';
@@ -41,6 +42,27 @@ export interface InvalidatesDefinition {
 }
 
 export type GuardedDefinition = CachedDefinition | RefreshesDefinition | InvalidatesDefinition;
+
+/** What `@Follows` was given. */
+export interface FollowsDefinition {
+  readonly on: string | readonly string[];
+  readonly from: string | readonly string[] | undefined;
+  readonly args: (event: DomainEvent) => readonly unknown[] | undefined;
+  readonly version: ((event: DomainEvent) => bigint | number | undefined) | undefined;
+  readonly action: 'invalidate' | 'refresh' | undefined;
+  readonly mode: InvalidationMode | undefined;
+}
+
+/** On the method's function: what it follows. */
+const FOLLOWS = Symbol('CacheGuard:follows');
+
+export function followsOf(method: AnyMethod): readonly FollowsDefinition[] {
+  return (Reflect.getOwnMetadata(FOLLOWS, method) as readonly FollowsDefinition[] | undefined) ?? [];
+}
+
+export function addFollows(method: AnyMethod, follows: FollowsDefinition): void {
+  Reflect.defineMetadata(FOLLOWS, [...followsOf(method), follows], method);
+}
 
 /** On the method's function: its definitions, innermost first. */
 const GUARDED = Symbol('CacheGuard:guarded');

@@ -48,18 +48,32 @@ export function guardMethod(
     }
   }
   const noParameters = declaresNoParameters(body);
-  const wrapper = function (this: unknown, ...args: readonly unknown[]): unknown {
-    const engine = engineOf(this);
-    if (!engine) return Reflect.apply(body, this, args);
-    const method = placeOf(this as object, propertyKey);
+  const make: MakeCall = (self, args) => {
+    const engine = engineOf(self);
+    if (!engine) return undefined;
+    const method = placeOf(self as object, propertyKey);
     const declared = noParameters ? [] : args;
-    return run({ engine, method, args, declared, proceed: () => callBody(body, this, args, method) });
+    return { engine, method, args, declared, proceed: () => callBody(body, self, args, method) };
   };
+  const wrapper = function (this: unknown, ...args: readonly unknown[]): unknown {
+    const call = make(this, args);
+    return call ? run(call) : Reflect.apply(body, this, args);
+  };
+  calls.set(definition, make);
   takeAppearance(wrapper, body);
   addDefinition(wrapper, definition);
   if (noParameters) withoutParameters.add(wrapper);
   descriptor.value = wrapper;
   declareBinding(prototype);
+}
+
+type MakeCall = (self: unknown, args: readonly unknown[]) => GuardedCall | undefined;
+
+const calls = new WeakMap<GuardedDefinition, MakeCall>();
+
+/** A call of the method that was decorated so, on an object of its class; `undefined` when that has no engine. */
+export function callOn(definition: GuardedDefinition, self: object, args: readonly unknown[]): GuardedCall | undefined {
+  return calls.get(definition)?.(self, args);
 }
 
 async function callBody(body: AnyMethod, self: unknown, args: readonly unknown[], method: string): Promise<unknown> {

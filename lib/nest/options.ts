@@ -3,8 +3,9 @@ import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import { parseDuration, type Duration } from '../core/durations.js';
 import { CacheGuardConfigError, describeValue } from '../core/errors.js';
 import type { DomainPolicies } from '../core/policy.js';
-import { readEvents, type EventsOptions, type EventsSettings } from './events/events-options.js';
+import { readEvents, type EventsOptions, type EventsSettings, type Role } from './events/events-options.js';
 import type { RedisConnection } from './redis-connection.js';
+import { readWarmings, type ModuleWarmingOptions } from './warming/warming-options.js';
 
 /**
  * Takes an action to be run after the commit of the transaction that is open in the caller's context.
@@ -37,6 +38,13 @@ export interface CacheGuardModuleOptions {
   readonly domains?: DomainPolicies;
   /** Domain events that the cache follows. */
   readonly events?: EventsOptions;
+  /** What is loaded ahead, at the start and again; `@Warmed` methods are added to it. */
+  readonly warming?: readonly ModuleWarmingOptions[];
+  /**
+   * `'web'`: hands refreshes that events cause to the workers of the fleet, over Redis. `'worker'` and `'both'`: does them as well.
+   * Default `'both'`.
+   */
+  readonly role?: Role;
   /** Defers the invalidations of `@Invalidates` and `@Refreshes` until a transaction has committed. Default: none is open. */
   readonly afterCommit?: AfterCommit;
   /**
@@ -55,10 +63,13 @@ export interface Settings {
   readonly unsupportedRedis: UnsupportedRedis;
   readonly domains: DomainPolicies;
   readonly events: EventsSettings;
+  readonly role: Role;
+  readonly warming: readonly ModuleWarmingOptions[];
   readonly afterCommit: AfterCommit | undefined;
   readonly enabled: boolean;
 }
 
+const ROLES: readonly Role[] = ['web', 'worker', 'both'];
 const NAMESPACE = /^[A-Za-z0-9_.-]{1,64}$/;
 const KNOWN: Readonly<Record<keyof CacheGuardModuleOptions, true>> = {
   namespace: true,
@@ -69,6 +80,8 @@ const KNOWN: Readonly<Record<keyof CacheGuardModuleOptions, true>> = {
   unsupportedRedis: true,
   domains: true,
   events: true,
+  role: true,
+  warming: true,
   afterCommit: true,
   enabled: true,
 };
@@ -98,7 +111,7 @@ export function readOptions(given: CacheGuardModuleOptions): Settings {
       refuseSecret(field, given[field as keyof CacheGuardModuleOptions], 'there is no such option; check the spelling');
     }
   }
-  const { namespace, unsupportedRedis = 'embedded', domains = {}, afterCommit, enabled = true } = given;
+  const { namespace, unsupportedRedis = 'embedded', domains = {}, role = 'both', afterCommit, enabled = true } = given;
   if (typeof namespace !== 'string' || !NAMESPACE.test(namespace)) {
     refuse(
       'namespace',
@@ -114,13 +127,22 @@ export function readOptions(given: CacheGuardModuleOptions): Settings {
     refuse('afterCommit', afterCommit, 'give a function (action) => boolean');
   }
   if (typeof enabled !== 'boolean') refuse('enabled', enabled, 'give true or false');
+  const connect = readConnection(given);
+  if (!ROLES.includes(role)) refuse('role', role, `give one of ${ROLES.join(', ')}`);
+  if (role === 'web' && !connect) {
+    const mend =
+      'without Redis there is no worker to hand work to: leave it out, or give one of redis, redisUrl and existingClient';
+    refuse('role', role, mend);
+  }
   return {
     namespace,
-    connect: readConnection(given),
+    connect,
     commandTimeoutMs: readCommandTimeout(given.commandTimeout),
     unsupportedRedis,
     domains,
     events: readEvents(given.events),
+    role,
+    warming: readWarmings(given.warming),
     afterCommit,
     enabled,
   };

@@ -2,6 +2,7 @@ import { CacheGuardConfigError, CacheGuardError } from '../core/errors.js';
 import type { Domains } from '../engine/domains.js';
 import type { GuardedMethod } from './guarded-hosts.js';
 import { spaceOf, type CachedDefinition } from './metadata.js';
+import { invalidDecoration } from './method-wrapper.js';
 
 /** One method of one class that keeps values in a space of keys. */
 interface Claim {
@@ -12,11 +13,12 @@ interface Claim {
 /**
  * Checks everything that is decorated against the registered policies.
  *
- * @throws CacheGuardConfigError with the code of the first problem (`CG_UNKNOWN_DOMAIN`, `CG_INVALID_POLICY`, `CG_NAME_CLASH`);
+ * @throws CacheGuardConfigError with the code of the first problem (`CG_UNKNOWN_DOMAIN`, `CG_INVALID_POLICY`, `CG_NAME_CLASH`,
+ * `CG_INVALID_DECORATION`);
  * its message lists them all
  */
 export function checkGuardedMethods(methods: readonly GuardedMethod[], domains: Domains): void {
-  const problems = [...policyProblems(methods, domains), ...nameClashes(methods)];
+  const problems = [...policyProblems(methods, domains), ...nameClashes(methods), ...uncachedFollowers(methods)];
   const [first, ...others] = problems;
   if (!first) return;
   if (others.length === 0) throw first;
@@ -54,6 +56,12 @@ function nameClashes(methods: readonly GuardedMethod[]): CacheGuardError[] {
     else if (!(own.shared && other.definition.shared)) problems.push(clash(other, claim));
   }
   return problems;
+}
+
+function uncachedFollowers(methods: readonly GuardedMethod[]): CacheGuardError[] {
+  return methods
+    .filter(({ following }) => following.some(({ cached }) => !cached))
+    .map(({ place }) => invalidDecoration('@Follows', place, 'it has no @Cached, whose values could follow; add one'));
 }
 
 function clash(one: Claim, other: Claim): CacheGuardConfigError {

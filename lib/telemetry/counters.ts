@@ -6,13 +6,17 @@ import type {
   InvalidationEvent,
   LeaseEvent,
   LoadEvent,
+  ReconciliationEvent,
+  RefreshSkippedEvent,
   StoreStateEvent,
   TrustEvent,
+  WarmingEvent,
 } from '../core/events.js';
+import { SourceTallies, type SourceCounters } from './source-counters.js';
 
 type Tally<K extends string> = Readonly<Partial<Record<K, number>>>;
 
-/** What happened in one domain since the start, in this process. Every field is a sum: add them up over a fleet. */
+/** What happened in one domain since the start, in this process. Every field is a sum, unless it says otherwise: add them up over a fleet. */
 export interface DomainCounters {
   /** Reads answered from what is kept, by state. */
   readonly hits: Tally<HitEvent['state']>;
@@ -43,6 +47,16 @@ export interface DomainCounters {
   readonly storeErrors: number;
   /** How often the breaker on the loader opened. */
   readonly breakerOpened: number;
+  /** Refreshes after events that were not carried out, by reason. */
+  readonly refreshesSkipped: Tally<RefreshSkippedEvent['reason']>;
+  /** Comparisons with the source that have ended here, by how, and what they found; entries. */
+  readonly reconciliations: Tally<Exclude<ReconciliationEvent['state'], 'running'>>;
+  readonly reconciled: Tally<'checked' | 'drifted' | 'repaired' | 'unchecked'>;
+  /** Age of the oldest entry that had drifted, in the last comparison that ended here; milliseconds. No sum. */
+  readonly oldestDriftMs: number;
+  /** Warmings that have ended here, by how, and what became of their keys. */
+  readonly warmings: Tally<Exclude<WarmingEvent['state'], 'running'>>;
+  readonly warmed: Tally<'done' | 'failed' | 'skipped'>;
 }
 
 /** How this process stands with its store. */
@@ -85,6 +99,7 @@ export function total(tally: Tally<string>): number {
 /** Counts a guard's events by domain. */
 export class Counters {
   private readonly byDomain = new Map<string, Mutable>();
+  private readonly ofSources = new SourceTallies();
   private ofStore: StoreCounters = { away: false, outages: 0, awayMs: 0, l1Trusted: false, trustLosses: 0 };
 
   /** To be handed to `CacheGuard.on`. */
@@ -99,9 +114,16 @@ export class Counters {
     return this.ofStore;
   }
 
+  /** A copy of what came from event sources so far, by source. */
+  sources(): Record<string, SourceCounters> {
+    return this.ofSources.snapshot();
+  }
+
   private count(event: CacheGuardEvent): void {
     if (event.domain === undefined) {
-      if (event.type === 'store-state' || event.type === 'l1-trust') this.ofStore = afterChange(this.ofStore, event);
+      if ('source' in event) this.ofSources.count(event);
+      else if (event.type === 'store-state' || event.type === 'l1-trust')
+        this.ofStore = afterChange(this.ofStore, event);
       return;
     }
     const counted = this.of(event.domain);
@@ -144,6 +166,18 @@ export class Counters {
       case 'loader-breaker':
         if (event.state === 'open') counted.breakerOpened++;
         return;
+      case 'refresh-skipped':
+        return add(counted.refreshesSkipped, event.reason);
+      case 'reconciliation':
+        if (event.state === 'running') return;
+        counted.oldestDriftMs = event.oldestDriftMs;
+        for (const what of ['checked', 'drifted', 'repaired', 'unchecked'] as const)
+          add(counted.reconciled, what, event[what]);
+        return add(counted.reconciliations, event.state);
+      case 'warming':
+        if (event.state === 'running') return;
+        for (const what of ['done', 'failed', 'skipped'] as const) add(counted.warmed, what, event[what]);
+        return add(counted.warmings, event.state);
       case 'unencodable':
         // Counted as uncacheable.
         return;
@@ -179,6 +213,12 @@ function fresh(): Mutable {
     unpartitioned: 0,
     storeErrors: 0,
     breakerOpened: 0,
+    refreshesSkipped: {},
+    reconciliations: {},
+    reconciled: {},
+    oldestDriftMs: 0,
+    warmings: {},
+    warmed: {},
   };
 }
 

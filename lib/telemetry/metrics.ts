@@ -1,6 +1,7 @@
 import type { CacheGuardListener } from '../core/events.js';
 import { amplification, Counters, type DomainCounters, type StoreCounters } from './counters.js';
 import { PrometheusPage } from './prometheus.js';
+import type { SourceCounters } from './source-counters.js';
 
 /** What the guard of this process counted; injectable. */
 export class CacheGuardMetrics {
@@ -20,6 +21,11 @@ export class CacheGuardMetrics {
   /** How this process stands with its store; the embedded one is never away. */
   store(): StoreCounters {
     return this.counters.store();
+  }
+
+  /** What event sources delivered to this process, by source. */
+  sources(): Record<string, SourceCounters> {
+    return this.counters.sources();
   }
 
   /** Loads per accepted value of one domain, or of all; `undefined` before the first accepted value. */

@@ -3,6 +3,7 @@ import type * as PromClient from 'prom-client';
 import { CacheGuardConfigError } from '../core/errors.js';
 import type { CacheGuardEvent } from '../core/events.js';
 import type { Counters, DomainCounters, StoreCounters } from './counters.js';
+import type { SourceCounters } from './source-counters.js';
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const STALE_SECONDS = [0.1, 1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400];
@@ -10,6 +11,8 @@ const STALE_SECONDS = [0.1, 1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400];
 type Labels = Readonly<Record<string, string>>;
 
 interface Family {
+  /** Default: a counter. */
+  readonly kind?: 'Gauge';
   readonly name: string;
   readonly help: string;
   /** What tells the series of one domain apart, if anything. */
@@ -42,6 +45,78 @@ const FAMILIES: readonly Family[] = [
   { name: 'unpartitioned_total', help: 'Reads without a partition, not cached', read: (c) => c.unpartitioned },
   { name: 'store_errors_total', help: 'Commands that the store did not answer', read: (c) => c.storeErrors },
   { name: 'breaker_opened_total', help: 'Openings of the breaker on the loader', read: (c) => c.breakerOpened },
+  {
+    name: 'refreshes_skipped_total',
+    help: 'Refreshes after events that were not carried out',
+    label: 'reason',
+    read: (c) => c.refreshesSkipped,
+  },
+  {
+    name: 'reconciliations_total',
+    help: 'Comparisons with the source that have ended',
+    label: 'outcome',
+    read: (c) => c.reconciliations,
+  },
+  {
+    name: 'reconciled_total',
+    help: 'Entries that were compared with the source',
+    label: 'outcome',
+    read: (c) => c.reconciled,
+  },
+  {
+    kind: 'Gauge',
+    name: 'oldest_drift_seconds',
+    help: 'Age of the oldest entry that had drifted, in the last comparison',
+    read: (c) => c.oldestDriftMs / 1_000,
+  },
+  { name: 'warmings_total', help: 'Warmings that have ended', label: 'outcome', read: (c) => c.warmings },
+  { name: 'warmed_total', help: 'Keys of warmings that have ended', label: 'outcome', read: (c) => c.warmed },
+];
+
+interface SourceFamily {
+  readonly kind: 'Gauge' | 'Counter';
+  readonly name: string;
+  readonly help: string;
+  readonly label?: string;
+  read(counted: SourceCounters): number | undefined | Readonly<Partial<Record<string, number>>>;
+}
+
+/** Labels are sources, outcomes and domains. */
+const SOURCE_FAMILIES: readonly SourceFamily[] = [
+  {
+    kind: 'Counter',
+    name: 'events_total',
+    help: 'Domain events that were delivered',
+    label: 'outcome',
+    read: (c) => c.delivered,
+  },
+  {
+    kind: 'Counter',
+    name: 'dead_letters_total',
+    help: 'Events put aside after their last try',
+    read: (c) => c.deadLetters,
+  },
+  { kind: 'Counter', name: 'event_gaps_total', help: 'Losses of events on their way', read: (c) => c.gaps },
+  {
+    kind: 'Counter',
+    name: 'event_source_errors_total',
+    help: 'Failures to reach or read a source',
+    read: (c) => c.errors,
+  },
+  {
+    kind: 'Gauge',
+    name: 'event_lag_seconds',
+    help: 'Age of the oldest event that was not dealt with',
+    read: (c) => c.lagMs && c.lagMs / 1_000,
+  },
+  {
+    kind: 'Gauge',
+    name: 'event_source_live',
+    help: '1 while the domain may rely on the source',
+    label: 'domain',
+    read: (c) =>
+      Object.fromEntries(Object.entries(c.states).map(([domain, state]) => [domain, Number(state === 'live')])),
+  },
 ];
 
 interface StoreFamily {
@@ -80,8 +155,8 @@ export class PrometheusPage {
     if (!prom) return;
     this.registry = new prom.Registry();
     for (const family of FAMILIES) {
-      const { name, help, label } = family;
-      const counter = new prom.Counter({
+      const { kind = 'Counter', name, help, label } = family;
+      const metric = new prom[kind]({
         name: `cache_guard_${name}`,
         help,
         labelNames: label ? ['domain', label] : ['domain'],
@@ -90,11 +165,27 @@ export class PrometheusPage {
         collect() {
           this.reset();
           for (const [domain, counted] of Object.entries(counters.snapshot())) {
-            for (const [labels, value] of series(domain, label, family.read(counted))) this.inc(labels, value);
+            for (const [labels, value] of series({ domain }, label, family.read(counted))) this.inc(labels, value);
           }
         },
       });
-      this.registry.registerMetric(counter);
+      this.registry.registerMetric(metric);
+    }
+    for (const family of SOURCE_FAMILIES) {
+      const { kind, name, help, label } = family;
+      const metric = new prom[kind]({
+        name: `cache_guard_${name}`,
+        help,
+        labelNames: label ? ['source', label] : ['source'],
+        registers: [],
+        collect() {
+          this.reset();
+          for (const [source, counted] of Object.entries(counters.sources())) {
+            for (const [labels, value] of series({ source }, label, family.read(counted))) this.inc(labels, value);
+          }
+        },
+      });
+      this.registry.registerMetric(metric);
     }
     for (const family of STORE_FAMILIES) {
       const { kind, name, help } = family;
@@ -140,10 +231,10 @@ export class PrometheusPage {
 }
 
 function* series(
-  domain: string,
+  of: Labels,
   label: string | undefined,
-  value: ReturnType<Family['read']>,
+  value: ReturnType<SourceFamily['read']>,
 ): Generator<[Labels, number]> {
-  if (typeof value === 'number') yield [{ domain }, value];
-  else for (const [name, count] of Object.entries(value)) yield [{ domain, [label!]: name }, count ?? 0];
+  if (typeof value === 'number') yield [of, value];
+  else for (const [name, count] of Object.entries(value ?? {})) yield [{ ...of, [label!]: name }, count ?? 0];
 }

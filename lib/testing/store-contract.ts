@@ -3,10 +3,13 @@ import { basicCases } from './contract/basics.js';
 import { commitCases } from './contract/commits.js';
 import { generationCases } from './contract/generations.js';
 import { invalidationCases } from './contract/invalidations.js';
+import { knownVersionCases } from './contract/known-versions.js';
 import { leaseCases } from './contract/leases.js';
+import { noteCases } from './contract/notes.js';
 import type { ContractCase } from './contract/scenario.js';
 import { signalCases } from './contract/signals.js';
 import { versionCases } from './contract/versions.js';
+import { walkCases } from './contract/walks.js';
 
 export type { ContractCase, StoreHarness } from './contract/scenario.js';
 
@@ -27,7 +30,10 @@ export function storeContract(): readonly ContractCase[] {
     ...commitCases,
     ...versionCases,
     ...invalidationCases,
+    ...knownVersionCases,
     ...generationCases,
     ...signalCases,
+    ...noteCases,
+    ...walkCases,
   ];
 }

@@ -1,6 +1,9 @@
 import { Injectable, NotFoundException } from '@nestjs/common';
-import { Cached, Invalidates, loadContext } from 'nestjs-cache-guard';
+import { Cached, loadContext } from 'nestjs-cache-guard';
+import { EventWriter } from '../events/event-writer.js';
+import type { Query } from '../source/database.js';
 import { Source } from '../source/source.js';
+import { cardControlsChanged } from './cards.events.js';
 
 export interface Card {
   readonly id: string;
@@ -13,9 +16,16 @@ type VersionedCard = Card & { readonly version: number };
 const SET_BLOCKED = `update bank_dashboard.cards set blocked = $3, version = version + 1
   where id = $2 and customer_id = $1 returning id, label, blocked`;
 
+/** Writes to one customer's cards follow one another, so that their versions do. */
+const LOCK = 'select 1 from bank_dashboard.customers where id = $1 for update';
+const VERSION = 'select sum(version)::int as version from bank_dashboard.cards where customer_id = $1';
+
 @Injectable()
 export class CardsService {
-  constructor(private readonly source: Source) {}
+  constructor(
+    private readonly source: Source,
+    private readonly writer: EventWriter,
+  ) {}
 
   /** The version that it states is the one that the policy's probe asks for before every later read. */
   @Cached({ domain: 'card-controls', key: (customer: string) => customer })
@@ -32,19 +42,25 @@ export class CardsService {
     return cards.map(({ id, label, blocked }) => ({ id, label, blocked }));
   }
 
-  @Invalidates({ domain: 'card-controls', key: (customer: string) => customer, when: 'settled' })
-  async setBlocked(customer: string, card: string, blocked: boolean): Promise<Card> {
-    return this.write(customer, card, blocked);
+  /** The event is written with the change. */
+  setBlocked(customer: string, card: string, blocked: boolean): Promise<Card> {
+    return this.writer.write(async (query, publish) => {
+      const changed = await change(query, customer, card, blocked);
+      const [now] = await query<{ version: number }>(VERSION, [customer]);
+      await publish(cardControlsChanged({ customer, version: now!.version }));
+      return changed;
+    });
   }
 
   /** Somebody else's program writes to the same table and tells no cache: the version probe finds out all the same. */
-  async setBlockedInBackOffice(customer: string, card: string, blocked: boolean): Promise<Card> {
-    return this.write(customer, card, blocked);
+  setBlockedInBackOffice(customer: string, card: string, blocked: boolean): Promise<Card> {
+    return this.source.transaction((query) => change(query, customer, card, blocked));
   }
+}
 
-  private async write(customer: string, card: string, blocked: boolean): Promise<Card> {
-    const [changed] = await this.source.write<Card>(SET_BLOCKED, [customer, card, blocked]);
-    if (!changed) throw new NotFoundException(`Customer '${customer}' has no card '${card}'.`);
-    return changed;
-  }
+async function change(query: Query, customer: string, card: string, blocked: boolean): Promise<Card> {
+  await query(LOCK, [customer]);
+  const [changed] = await query<Card>(SET_BLOCKED, [customer, card, blocked]);
+  if (!changed) throw new NotFoundException(`Customer '${customer}' has no card '${card}'.`);
+  return changed;
 }

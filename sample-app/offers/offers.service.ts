@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { Cached, Invalidates } from 'nestjs-cache-guard';
+import { Cached, loadContext } from 'nestjs-cache-guard';
+import { EventWriter } from '../events/event-writer.js';
 import { Source } from '../source/source.js';
+import { offerPublished } from './offers.events.js';
 
 export interface Offer {
   readonly id: number;
@@ -13,9 +15,29 @@ export interface PublishOffer {
   readonly title: string;
 }
 
+interface OffersRow {
+  readonly revision: number;
+  readonly offers: readonly { readonly id: number; readonly title: string; readonly published: string }[];
+}
+
+/** One statement, so that the offers and their revision are of one moment. */
+const BY_SEGMENT = `select revision, coalesce((
+    select json_agg(latest) from (
+      select id, title, published from bank_dashboard.offers where segment = $1 order by id desc limit 4) as latest
+  ), '[]') as offers
+  from bank_dashboard.segments where segment = $1`;
+
+const NEXT_REVISION = `insert into bank_dashboard.segments (segment) values ($1)
+  on conflict (segment) do update set revision = segments.revision + 1 returning revision`;
+
+const INSERT = `insert into bank_dashboard.offers (segment, title) values ($1, $2) returning id, title, published`;
+
 @Injectable()
 export class OffersService {
-  constructor(private readonly source: Source) {}
+  constructor(
+    private readonly source: Source,
+    private readonly writer: EventWriter,
+  ) {}
 
   @Cached({
     domain: 'offers',
@@ -23,20 +45,19 @@ export class OffersService {
     tags: (segment: string) => [`segment:${segment}`],
   })
   async bySegment(segment: string): Promise<Offer[]> {
-    return this.source.read<Offer>(
-      'offers',
-      'select id, title, published from bank_dashboard.offers where segment = $1 order by id desc limit 4',
-      [segment],
-    );
+    const [row] = await this.source.read<OffersRow>('offers', BY_SEGMENT, [segment]);
+    if (!row) return [];
+    loadContext().setVersion(BigInt(row.revision));
+    return row.offers.map(({ published, ...offer }) => ({ ...offer, published: new Date(published) }));
   }
 
-  /** Marks stale: the next reader still gets the old offers at once, and starts the one load that brings the new ones. */
-  @Invalidates({ domain: 'offers', tags: ({ segment }: PublishOffer) => [`segment:${segment}`] })
-  async publish({ segment, title }: PublishOffer): Promise<Offer> {
-    const [offer] = await this.source.write<Offer>(
-      'insert into bank_dashboard.offers (segment, title) values ($1, $2) returning id, title, published',
-      [segment, title],
-    );
-    return offer!;
+  /** The event is written with the offer. When it has come to the cache, readers still get the old offers until the new ones are loaded. */
+  publish({ segment, title }: PublishOffer): Promise<Offer> {
+    return this.writer.write(async (query, publish) => {
+      const [next] = await query<{ revision: number }>(NEXT_REVISION, [segment]);
+      const [offer] = await query<Offer>(INSERT, [segment, title]);
+      await publish(offerPublished({ segment, revision: next!.revision }));
+      return offer!;
+    });
   }
 }

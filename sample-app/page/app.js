@@ -1,4 +1,5 @@
 // Reads the fragments every second and shows them.
+import { readEvents } from './events.js';
 import { DEFINITIONS, ofCustomer, sendCrowd } from './fragments.js';
 import { act, button, byId, call, element, length, money, seconds, span, tell } from './helpers.js';
 
@@ -198,6 +199,8 @@ let views = [];
 function readAll() {
   for (const view of views) void view.read();
   void readStatus();
+  // Whether the instance answers at all is what the status says.
+  readEvents().catch(() => {});
 }
 
 async function setSource(mode) {

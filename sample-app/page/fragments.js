@@ -43,7 +43,7 @@ export const DEFINITIONS = [
     actions: {
       'Publish an offer': async () => {
         const { title } = await call('POST', '/api/offers', { segment: segment(), title: pick(OFFERS) });
-        return `Published to ${segment()}: “${title}”. The next reader still gets the old list, and starts the one refresh.`;
+        return `Published to ${segment()}: “${title}”. Its event has the list loaded again, once; until then readers get the old one.`;
       },
     },
   },
@@ -79,7 +79,7 @@ function showCard({ id, label, blocked }) {
   const press = (event) =>
     act(event.currentTarget, async () => {
       const card = await call('PUT', `${ofCustomer('cards')()}/${id}`, { blocked: !blocked });
-      return `${card.label} is ${card.blocked ? 'blocked' : 'free'}; the next read, anywhere, knows.`;
+      return `${card.label} is ${card.blocked ? 'blocked' : 'free'}; the next read, anywhere, knows, and an event was sent.`;
     });
   const name = blocked ? 'Unblock' : 'Block';
   const state = span(blocked ? 'blocked' : 'active', blocked ? 'blocked' : 'age');

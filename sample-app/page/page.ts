@@ -10,7 +10,7 @@ const source = (text: string): string => `'sha256-${createHash('sha256').update(
 
 const style = part('base.css', 'fragments.css');
 /** Modules in the order of their imports, made into one. */
-const script = part('helpers.js', 'fragments.js', 'app.js')
+const script = part('helpers.js', 'fragments.js', 'events.js', 'app.js')
   .replace(/^import [^;]*;$/gm, '')
   .replace(/^export /gm, '');
 

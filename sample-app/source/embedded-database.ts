@@ -1,12 +1,15 @@
 import { rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
-import { Database } from './database.js';
+import { Database, type Query } from './database.js';
 import { SocketServer } from './socket-server.js';
+import { Turns } from './turns.js';
 
 /** Postgres inside this process, in memory. */
 export class EmbeddedDatabase extends Database {
   readonly label = 'embedded Postgres';
+  /** There is one session, and who has begun a transaction in it must be alone until its end. */
+  private readonly turns = new Turns();
   private served: { readonly server: SocketServer; readonly folder: string } | undefined;
 
   private constructor(private readonly postgres: PGlite) {
@@ -18,14 +21,27 @@ export class EmbeddedDatabase extends Database {
   }
 
   async query<Row extends object>(sql: string, params: readonly unknown[] = []): Promise<Row[]> {
-    const { rows } = await this.postgres.query<Row>(sql, [...params]);
+    const { rows } = await this.turns.run(() => this.postgres.query<Row>(sql, [...params]));
     return rows;
   }
 
+  async transaction<T>(work: (query: Query) => Promise<T>): Promise<T> {
+    return this.turns.run(() =>
+      this.postgres.transaction((open) =>
+        work(async <Row extends object>(sql: string, params: readonly unknown[] = []) => {
+          const { rows } = await open.query<Row>(sql, [...params]);
+          return rows;
+        }),
+      ),
+    );
+  }
+
   async run(script: string): Promise<void> {
-    await this.postgres.transaction(async (transaction) => {
-      await transaction.exec(script);
-    });
+    await this.turns.run(() =>
+      this.postgres.transaction(async (open) => {
+        await open.exec(script);
+      }),
+    );
   }
 
   /**
@@ -34,7 +50,10 @@ export class EmbeddedDatabase extends Database {
    * @throws Error (`EADDRINUSE`) when another process serves the socket
    */
   async serve(socketPath: string): Promise<void> {
-    this.served = { server: await SocketServer.listen(this.postgres, socketPath), folder: dirname(socketPath) };
+    this.served = {
+      server: await SocketServer.listen(this.postgres, this.turns, socketPath),
+      folder: dirname(socketPath),
+    };
   }
 
   async close(): Promise<void> {

@@ -1,3 +1,4 @@
+import { bankOutbox } from '../events/bank-outbox.js';
 import type { Database } from './database.js';
 
 /** Creates and fills what is missing; several instances may do it at once, hence the lock. */
@@ -9,6 +10,7 @@ set local search_path to bank_dashboard;
 create table if not exists identity (id text not null);
 create table if not exists offers (
   id serial primary key, segment text not null, title text not null, published timestamptz not null default now());
+create table if not exists segments (segment text primary key, revision int not null default 1);
 create table if not exists customers (
   id text primary key, name text not null, email text not null, city text not null, segment text not null);
 create table if not exists accounts (
@@ -19,12 +21,18 @@ create table if not exists transactions (
 create table if not exists cards (
   id text primary key, customer_id text not null references customers, label text not null, blocked boolean not null default false,
   version int not null default 1);
+create table if not exists handled_events (
+  position bigint generated always as identity primary key, id text not null, type text not null, subject text,
+  outcome text not null, instance text not null, handled timestamptz not null, lag_ms float8 not null);
+${bankOutbox.schema().join(';\n')};
 
 insert into offers (segment, title)
 select * from (values
   ('gold', 'Travel insurance, first year free'), ('gold', '2.9 % on your savings until June'),
   ('student', 'No fees until you graduate'), ('student', 'Cinema on Tuesdays, two for one')) as seed
 where not exists (select 1 from offers);
+
+insert into segments (segment) select distinct segment from offers on conflict do nothing;
 
 insert into customers values
   ('ada', 'Ada Lovelace', 'ada@example.com', 'London', 'gold'),

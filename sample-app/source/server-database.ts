@@ -1,5 +1,5 @@
 import { Pool, type PoolConfig } from 'pg';
-import { Database } from './database.js';
+import { Database, type Query } from './database.js';
 
 /** A Postgres server, by node-postgres. */
 export class ServerDatabase extends Database {
@@ -30,6 +30,29 @@ export class ServerDatabase extends Database {
   async query<Row extends object>(sql: string, params: readonly unknown[] = []): Promise<Row[]> {
     const { rows } = await this.pool.query<Row>(sql, [...params]);
     return rows;
+  }
+
+  async transaction<T>(work: (query: Query) => Promise<T>): Promise<T> {
+    const client = await this.pool.connect();
+    let broken: Error | undefined;
+    // As with idle connections: the statement that is under way fails by itself.
+    const lost = (error: Error) => (broken = error);
+    client.on('error', lost);
+    try {
+      await client.query('begin');
+      const result = await work(async <Row extends object>(sql: string, params: readonly unknown[] = []) => {
+        const { rows } = await client.query<Row>(sql, [...params]);
+        return rows;
+      });
+      await client.query('commit');
+      return result;
+    } catch (error) {
+      await client.query('rollback').catch((cause: Error) => (broken = cause));
+      throw error;
+    } finally {
+      client.off('error', lost);
+      client.release(broken);
+    }
   }
 
   async run(script: string): Promise<void> {

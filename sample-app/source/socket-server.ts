@@ -1,28 +1,38 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { PGlite } from '@electric-sql/pglite';
+import type { Turns } from './turns.js';
 
 const SSL_REQUEST = 80_877_103;
 const CANCEL_REQUEST = 80_877_102;
 const code = (letter: string): number => letter.charCodeAt(0);
-const [QUERY, SYNC, TERMINATE] = [code('Q'), code('S'), code('X')];
+const [QUERY, SYNC, TERMINATE, READY, IDLE] = [code('Q'), code('S'), code('X'), code('Z'), code('I')];
+/** A Query message. */
+const ROLLBACK = Buffer.from('Q\0\0\0\x0drollback\0', 'latin1');
+
+interface Client {
+  readonly socket: Socket;
+  /** Ends its turn; there while it has one. */
+  endTurn?: (() => void) | undefined;
+}
 
 /**
  * Speaks Postgres' wire protocol on a Unix socket for an embedded Postgres, whose only session all clients share. For this
- * sample: each exchange up to its Sync is carried out as a whole, so a client must not leave a transaction open between two.
+ * sample: each exchange up to its Sync is carried out as a whole, and who has begun a transaction keeps the others waiting.
  */
 export class SocketServer {
   private readonly sockets = new Set<Socket>();
 
   private constructor(
     private readonly postgres: PGlite,
+    private readonly turns: Turns,
     private readonly server: Server,
   ) {
     server.on('connection', (socket) => this.talk(socket));
   }
 
-  static async listen(postgres: PGlite, path: string): Promise<SocketServer> {
+  static async listen(postgres: PGlite, turns: Turns, path: string): Promise<SocketServer> {
     const server = createServer();
-    const made = new SocketServer(postgres, server);
+    const made = new SocketServer(postgres, turns, server);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(path, () => resolve());
@@ -37,28 +47,53 @@ export class SocketServer {
 
   private talk(socket: Socket): void {
     const exchanges = new Exchanges();
+    const client: Client = { socket };
     let queue = Promise.resolve();
     this.sockets.add(socket);
     socket.on('error', () => {});
-    socket.on('close', () => this.sockets.delete(socket));
+    socket.on('close', () => {
+      this.sockets.delete(socket);
+      queue = queue.then(() => this.leave(client));
+    });
     socket.on('data', (bytes) => {
-      for (const exchange of exchanges.take(bytes)) queue = queue.then(() => this.answer(socket, exchange));
+      for (const exchange of exchanges.take(bytes)) queue = queue.then(() => this.answer(client, exchange));
     });
   }
 
-  private async answer(socket: Socket, exchange: Exchange): Promise<void> {
+  private async answer(client: Client, exchange: Exchange): Promise<void> {
+    const { socket } = client;
     if (socket.destroyed) return;
     if (exchange === 'no-ssl') socket.write('N');
     else if (exchange === 'end') socket.end();
     else {
       try {
-        socket.write(await this.postgres.runExclusive(() => this.postgres.execProtocolRaw(exchange)));
+        client.endTurn ??= await this.turns.take();
+        const reply = await this.postgres.execProtocolRaw(exchange);
+        if (!isInTransaction(reply)) endTurn(client);
+        socket.write(reply);
       } catch {
         // The embedded Postgres is closing; the client sees its connection end.
         socket.destroy();
       }
     }
   }
+
+  /** Takes back what a client has left undone. */
+  private async leave(client: Client): Promise<void> {
+    if (!client.endTurn) return;
+    await this.postgres.execProtocolRaw(ROLLBACK).catch(() => {});
+    endTurn(client);
+  }
+}
+
+function endTurn(client: Client): void {
+  client.endTurn?.();
+  client.endTurn = undefined;
+}
+
+/** Every exchange ends with a message that says in which state the session is. */
+function isInTransaction(reply: Uint8Array): boolean {
+  return reply.at(-6) === READY && reply.at(-1) !== IDLE;
 }
 
 type Exchange = Buffer | 'no-ssl' | 'end';

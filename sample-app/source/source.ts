@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { Inject, Injectable } from '@nestjs/common';
+import { HttpException, Inject, Injectable } from '@nestjs/common';
 import { loadContext } from 'nestjs-cache-guard';
 import { SAMPLE_CONFIG } from '../tokens.js';
 import type { SampleConfig } from '../config.js';
-import { Database } from './database.js';
+import { Database, type Query } from './database.js';
 
 export const SOURCE_MODES = ['healthy', 'slow', 'failing'] as const;
 export type SourceMode = (typeof SOURCE_MODES)[number];
@@ -21,6 +21,14 @@ export class SourceUnavailableError extends Error {
 function isAboutTheStatement(error: unknown): boolean {
   const { severity, code } = error as { severity?: unknown; code?: unknown };
   return severity !== undefined && !/^(08|53|57P)/.test(String(code));
+}
+
+async function answered<T>(ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (cause) {
+    throw cause instanceof HttpException || isAboutTheStatement(cause) ? cause : new SourceUnavailableError({ cause });
+  }
 }
 
 /** The database as the bounded contexts see it: with a cost, with moods, and with a count of what it has to load. */
@@ -61,12 +69,14 @@ export class Source {
     return this.ask(sql, params);
   }
 
-  private async ask<Row extends object>(sql: string, params: readonly unknown[]): Promise<Row[]> {
-    try {
-      return await this.database.query<Row>(sql, params);
-    } catch (cause) {
-      throw isAboutTheStatement(cause) ? cause : new SourceUnavailableError({ cause });
-    }
+  /** Several statements that are carried out together or not at all. */
+  async transaction<T>(work: (query: Query) => Promise<T>): Promise<T> {
+    await this.cost(1);
+    return answered(() => this.database.transaction(work));
+  }
+
+  private ask<Row extends object>(sql: string, params: readonly unknown[]): Promise<Row[]> {
+    return answered(() => this.database.query<Row>(sql, params));
   }
 
   /** Ends early when nobody wants the load any more. */

@@ -1,4 +1,5 @@
 import { awayMutations } from './away-mutations.mjs';
+import { eventMutations } from './event-mutations.mjs';
 import { l1Mutations } from './l1-mutations.mjs';
 import { policyMutations } from './policy-mutations.mjs';
 import { protocolMutations } from './protocol-mutations.mjs';
@@ -10,4 +11,5 @@ export const mutations = [
   ...l1Mutations,
   ...awayMutations,
   ...sourceMutations,
+  ...eventMutations,
 ];

@@ -132,9 +132,13 @@ describe('read after invalidate: who is served by a fenced load', () => {
     const own = fleet.source<string>();
     const read = b.guard.getOrLoad(BALANCE, own.load);
     await b.heard('lease', { outcome: 'refused' });
+    const looksAgain = b.store.delay('read');
     await a.guard.invalidate(BALANCE);
-    // Another load begins elsewhere at once; it must not hold up who waited for one already.
+    await looksAgain.struck;
+    // Another load begins elsewhere before he can; it must not hold up who waited for one already.
     void a.guard.getOrLoad(BALANCE, others.load);
+    await others.call(2);
+    looksAgain.release();
     const load = await own.call(1);
     load.resolve('mine');
     expect(await read).toBe('mine');

@@ -113,10 +113,13 @@ describe('trust in the memory of a process', () => {
     b.store.deaf = true;
     await a.guard.invalidate(GOLD);
     b.store.deaf = false;
-    await fleet.pass(800);
+    // Less than a second after the answer before it, or the silence alone would end all trust.
+    await fleet.pass(700);
     reply.release();
     await settle();
-    await fleet.pass(120);
+    expect(await read(b, GOLD, 'new')).toEqual(OLD_FRESH);
+    // 900 ms after it was sent, and sooner than the next one goes out.
+    await fleet.pass(205);
     expect(await read(b, GOLD, 'new')).not.toEqual(OLD_FRESH);
   });
 

@@ -200,15 +200,19 @@ describe('what memory holds on to', () => {
   }
 
   trust("not the first reader's call, with all that its loader holds", MEMORY, async (fleet) => {
-    const a = await start(fleet);
-    const held = await (async () => {
-      const request = { body: 'x'.repeat(1_000) };
-      for (let i = 0; i < 3; i++) await a.guard.getOrLoad(at('plain'), async () => `${request.body.length}`);
-      a.events.length = 0;
-      return new WeakRef(request);
-    })();
-    expect(await read(a, at('plain'))).toMatchObject({ from: 'l1' });
-    expect(await isForgotten(held)).toBe(true);
+    const [a, b] = [await start(fleet), await start(fleet)];
+    await b.guard.getOrLoad(at('plain', 'theirs'), async () => 'of another process');
+    // What a process loads goes into its memory on another way than what it reads.
+    for (const target of [at('plain', 'own'), at('plain', 'theirs')]) {
+      const held = await (async () => {
+        const request = { body: 'x'.repeat(1_000) };
+        await fromMemory(a, target, async () => `${request.body.length}`);
+        a.events.length = 0;
+        return new WeakRef(request);
+      })();
+      expect(await read(a, target)).toMatchObject({ from: 'l1' });
+      expect(await isForgotten(held), target.key).toBe(true);
+    }
   });
 
   trust('nothing of what was dropped, pushed out or closed', MEMORY, async (fleet) => {

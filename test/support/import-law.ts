@@ -28,6 +28,7 @@ const DRIVERS: Readonly<Record<string, readonly string[]>> = {
   memory: ['lru-cache'],
   redis: ['ioredis', 'cluster-key-slot'],
   codecs: ['devalue', 'msgpackr'],
+  outbox: [],
   sources: ['ioredis'],
 };
 const LENGTHS: readonly (readonly [folder: string, lines: number])[] = [

@@ -51,7 +51,7 @@ describe('pages know everything that the code has', () => {
   });
 
   it('every event', () => {
-    const types = found(read('lib/core/events.ts'), /(?:Of(?:Key)?<|readonly type: )'([\w-]+)'/g);
+    const types = found(read('lib/core/events.ts'), /(?:Of(?:Key|Source)?<|readonly type: )'([\w-]+)'/g);
     expect(types.length).toBeGreaterThan(10);
     expect(types.filter((type) => !doc('events-and-metrics.md').includes(`| \`${type}\``))).toEqual([]);
   });
@@ -77,11 +77,17 @@ describe('pages know everything that the code has', () => {
 
   it('every command that the scripts call, in the ACL line', () => {
     const scripts = join('lib', 'adapters', 'redis', 'scripts');
-    const lua = readdirSync(join(PROJECT_ROOT, scripts)).map((name) => read(scripts, name));
-    const commands = new Set(found(lua.join('\n'), /redis\.p?call\('(\w+)'/g).map((name) => name.toLowerCase()));
+    const commandsOf = (streams: boolean): string[] => {
+      const names = readdirSync(join(PROJECT_ROOT, scripts)).filter((name) => name.startsWith('stream-') === streams);
+      const lua = names.map((name) => read(scripts, name)).join('\n');
+      return [...new Set(found(lua, /redis\.p?call\('(\w+)'/g).map((name) => name.toLowerCase()))];
+    };
     const rights = /^ACL SETUSER .*$/m.exec(doc('redis.md'))![0].split(' ');
-    expect(commands.size).toBeGreaterThan(10);
-    expect([...commands].filter((command) => !rights.includes(`+${command}`))).toEqual([]);
+    expect(commandsOf(false).length).toBeGreaterThan(10);
+    expect(commandsOf(false).filter((command) => !rights.includes(`+${command}`))).toEqual([]);
+    const forStreams = found(/^\| domain events from a Redis Stream .*$/m.exec(doc('redis.md'))![0], /(\+\w+)/g);
+    expect(commandsOf(true).length).toBeGreaterThan(5);
+    expect(commandsOf(true).filter((command) => ![...rights, ...forStreams].includes(`+${command}`))).toEqual([]);
   });
 });
 
@@ -137,6 +143,8 @@ describe('examples', () => {
       const db: {
         offers(segment: string, options: { signal: AbortSignal; ifNoneMatch: string | undefined }): Promise<OffersAnswer>;
         findOffers(segment: string, options?: { signal: AbortSignal }): Promise<Offer[]>;
+        readOffers(segment: string): Promise<{ version: bigint; offers: Offer[] }>;
+        offerVersions(segments: string[], options: { signal: AbortSignal }): Promise<{ segment: string; version: bigint }[]>;
         searchOffers(text: string, page: number): Promise<Offer[]>;
         countOffers(segment: string): Promise<number>;
         rebuildOffers(segment: string): Promise<Offer[]>;
@@ -150,6 +158,9 @@ describe('examples', () => {
         blockCard(card: string): Promise<void>;
         permissionsVersion(user: string): Promise<bigint>;
       };
+      interface Connection { query(sql: string, params: unknown[]): Promise<{ rows: object[] }> }
+      const pool: Connection & { transaction<T>(work: (open: Connection) => Promise<T>): Promise<T> };
+      const search: { index(offer: Offer): Promise<void> };
       class OfferService { findBySegment(segment: string): Promise<Offer[]> }
       class Dashboard { load(user: string): Promise<{ offers: Offer[]; branches: string[] }> }
       const asPage: (plain: unknown) => OfferPage;
@@ -164,7 +175,11 @@ describe('examples', () => {
   const origins: readonly (readonly [string, readonly string[]])[] = [
     ['nestjs-cache-guard', exported.filter((word) => !['export', 'type'].includes(word))],
     ['@nestjs/common', NEST],
+    ['@nestjs/core', ['APP_INTERCEPTOR']],
+    ['@nestjs/event-emitter', ['EventEmitterModule']],
+    ['@nestjs/microservices', ['EventPattern', 'KafkaContext', 'NatsOptions', 'RmqOptions', 'Transport']],
     ['ioredis', ['Cluster']],
+    ['node:crypto', ['randomUUID']],
   ];
   const problems = new Map<string, string[]>();
 

@@ -1,7 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Board, Records } from '../../core/fleet-notes.js';
 import type { EntryKey } from '../../core/keys.js';
-import type { StoreTime } from './store-time.js';
 
 interface Kept<T> {
   readonly value: T;
@@ -13,18 +12,19 @@ class Notes<T> {
   private readonly kept: LRUCache<string, Kept<T>>;
 
   constructor(
-    private readonly time: StoreTime,
+    /** Store time. Throws when the store is closed. */
+    private readonly now: () => number,
     max: number,
   ) {
     this.kept = new LRUCache({ max });
   }
 
   set(name: string, value: T, ttlMs: number): void {
-    this.kept.set(name, { value, untilMs: this.time.ms() + ttlMs });
+    this.kept.set(name, { value, untilMs: this.now() + ttlMs });
   }
 
   all(names: readonly string[]): (T | undefined)[] {
-    const now = this.time.ms();
+    const now = this.now();
     return names.map((name) => {
       const kept = this.kept.get(name);
       return kept && kept.untilMs > now ? kept.value : undefined;
@@ -35,8 +35,8 @@ class Notes<T> {
 export class MemoryRecords implements Records {
   private readonly notes: Notes<Buffer>;
 
-  constructor(time: StoreTime, max: number) {
-    this.notes = new Notes(time, max);
+  constructor(now: () => number, max: number) {
+    this.notes = new Notes(now, max);
   }
 
   async put(key: EntryKey, record: Buffer, ttlMs: number): Promise<void> {
@@ -44,7 +44,7 @@ export class MemoryRecords implements Records {
   }
 
   async get(keys: readonly EntryKey[]): Promise<readonly (Buffer | undefined)[]> {
-    return this.notes.all(keys);
+    return this.notes.all(keys).map((record) => record && Buffer.from(record));
   }
 }
 
@@ -53,8 +53,8 @@ const MAX_TEXTS = 1_000;
 export class MemoryBoard implements Board {
   private readonly notes: Notes<string>;
 
-  constructor(time: StoreTime) {
-    this.notes = new Notes(time, MAX_TEXTS);
+  constructor(now: () => number) {
+    this.notes = new Notes(now, MAX_TEXTS);
   }
 
   async post(name: string, text: string, ttlMs: number): Promise<void> {

@@ -54,7 +54,7 @@ interface Kept {
 /** The embedded store: what a fleet shares through Redis, within one process. */
 export class MemoryStore implements Store {
   readonly remote = false;
-  readonly ledger = new MemoryLedger();
+  readonly ledger = new MemoryLedger(() => this.enter());
   readonly records: MemoryRecords;
   readonly board: MemoryBoard;
   private readonly time: StoreTime;
@@ -68,8 +68,8 @@ export class MemoryStore implements Store {
   constructor({ clock, epoch = 1, maxEntries = DEFAULT_MAX_ENTRIES }: MemoryStoreOptions) {
     const maxLeases = Math.max(maxEntries, MIN_LEASES);
     this.time = new StoreTime(clock);
-    this.records = new MemoryRecords(this.time, maxEntries);
-    this.board = new MemoryBoard(this.time);
+    this.records = new MemoryRecords(() => this.enter(), maxEntries);
+    this.board = new MemoryBoard(() => this.enter());
     this.epoch = epoch;
     this.entries = new LRUCache({ max: maxEntries });
     this.leases = new LRUCache({ max: maxLeases });

@@ -23,7 +23,11 @@ async function* walkNode(
   do {
     const [next, keys] = await bounded(client.scanBuffer(cursor, 'MATCH', pattern, 'COUNT', batch));
     cursor = String(next);
-    if (keys.length === 0) continue;
+    // Also when it found nothing: whoever walks over much that is not his must be able to rest, and to stop.
+    if (keys.length === 0) {
+      yield [];
+      continue;
+    }
     const read = client.pipeline();
     for (const key of keys) read.getBuffer(key);
     const values = (await bounded(read.exec())) ?? [];

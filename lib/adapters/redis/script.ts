@@ -9,8 +9,12 @@ export class Script {
   private readonly source: string;
   private readonly sha: string;
 
-  constructor(readonly name: string) {
-    this.source = `${read('prelude')}\n${read(name)}`;
+  /** @param shared what it needs besides the prelude */
+  constructor(
+    readonly name: string,
+    ...shared: readonly string[]
+  ) {
+    this.source = ['prelude', ...shared, name].map(read).join('\n');
     this.sha = createHash('sha1').update(this.source).digest('hex');
   }
 

@@ -1,5 +1,5 @@
 import calculateSlot from 'cluster-key-slot';
-import { Redis, type Cluster } from 'ioredis';
+import { Redis, type Cluster, type RedisOptions } from 'ioredis';
 import { unavailable } from './budget.js';
 import { isCluster, OWN_OPTIONS, type NodeClient, type RedisConnect } from './client-shapes.js';
 import type { NodeLink } from './node-link.js';
@@ -29,15 +29,21 @@ export interface Topology {
  * @param onGap called when messages may have been missed
  */
 export function topologyOf(connect: RedisConnect, makeLink: MakeLink, timeoutMs: number, onGap: () => void): Topology {
-  const connectTimeout = Math.max(timeoutMs, 1_000);
-  // A sentinel that hangs must not keep the others from being asked.
-  const own = { ...OWN_OPTIONS, connectTimeout, sentinelCommandTimeout: Math.max(timeoutMs / 2, 100) };
-  const client = open(connect, own);
+  const client = openClient(connect, timeoutMs);
   if (isCluster(client)) return new ClusterTopology(client, makeLink, onGap);
   return new SingleTopology(client, makeLink, onGap);
 }
 
-function open(connect: RedisConnect, own: object): Redis | Cluster {
+/** A client of our own, which has not connected yet. `over`: for what serves something special. */
+export function openClient(
+  connect: RedisConnect,
+  timeoutMs: number,
+  over: Partial<RedisOptions> = {},
+): Redis | Cluster {
+  const connectTimeout = Math.max(timeoutMs, 1_000);
+  // A sentinel that hangs must not keep the others from being asked.
+  const sentinelCommandTimeout = Math.max(timeoutMs / 2, 100);
+  const own = { ...OWN_OPTIONS, connectTimeout, sentinelCommandTimeout, ...over };
   if ('url' in connect) return new Redis(withoutOptions(connect.url, own), { ...connect.options, ...own });
   if ('options' in connect) return new Redis({ ...connect.options, ...own });
   const given = connect.client as unknown as Redis | Cluster;

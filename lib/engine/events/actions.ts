@@ -1,6 +1,7 @@
 import type { Clock } from '../../core/clock.js';
 import { isCacheGuardError } from '../../core/errors.js';
 import type { RefreshJob, RefreshQueue } from '../../core/refresh-job.js';
+import type { EntryKey } from '../../core/keys.js';
 import { NEVER_ABORTED, LoadDirectives } from '../load-frames.js';
 import type { CallMaker } from '../call-maker.js';
 import type { Invalidations } from '../invalidations.js';
@@ -17,12 +18,17 @@ export type ActionOutcome =
 const APPLIED: ActionOutcome = { kind: 'applied' };
 const LATER: ActionOutcome = { kind: 'later', reason: 'the store is away' };
 
+/** How often a value that others overtake is put again. */
+const MOST_PUTS = 5;
+
 export interface ActionRooms {
   readonly clock: Clock;
   readonly calls: CallMaker;
   readonly invalidations: Invalidations;
   readonly writes: Writes;
   readonly refreshes: RefreshQueue;
+  /** Store time where a key lives. Throws CacheGuardStoreError while it is not known. */
+  readonly now: (key: EntryKey) => number;
 }
 
 /** Does what events want, once for a burst of them. */
@@ -43,12 +49,12 @@ export class Actions {
   }
 
   close(): void {
-    this.bursts.flush();
+    this.bursts.close();
   }
 
   private async run(wanted: readonly Wanted[]): Promise<ActionOutcome[]> {
     const outcomes = await Promise.all(wanted.map((one) => this.one(one).catch(failed)));
-    const jobs = wanted.flatMap((one, i) => (outcomes[i]!.kind === 'applied' ? jobsOf(one) : []));
+    const jobs = wanted.flatMap((one, i) => (outcomes[i]!.kind === 'applied' ? this.jobsOf(one) : []));
     if (jobs.length === 0) return outcomes;
     try {
       await this.rooms.refreshes.enqueue(jobs);
@@ -56,7 +62,7 @@ export class Actions {
     } catch (error) {
       const outcome = failed(error);
       return wanted.map((one, i) =>
-        jobsOf(one).length > 0 && outcomes[i]!.kind === 'applied' ? outcome : outcomes[i]!,
+        one.scope === 'key' && one.refresh && outcomes[i]!.kind === 'applied' ? outcome : outcomes[i]!,
       );
     }
   }
@@ -69,10 +75,12 @@ export class Actions {
       return told(await invalidations.generations(policy, scope, [generation], mode));
     }
     const { invalidate, update, key } = wanted;
-    // Its version, if it has one, keeps the order of the two: what is older than the other is refused.
+    // Their versions keep the order of the two: what is older than the other is refused.
     if (invalidate) {
-      const outcome = told(await invalidations.keys(policy, [key], invalidate.mode, invalidate.version));
-      if (outcome.kind !== 'applied') return outcome;
+      const { mode, always, version } = invalidate;
+      if (always && (await invalidations.keys(policy, [key], mode)) !== 'applied') return LATER;
+      const known = version !== undefined;
+      if (known && (await invalidations.keys(policy, [key], mode, version)) !== 'applied') return LATER;
     }
     return update ? this.update(wanted, update) : APPLIED;
   }
@@ -82,17 +90,29 @@ export class Actions {
     { value, version }: NonNullable<WantedKey['update']>,
   ): Promise<ActionOutcome> {
     const { calls, writes } = this.rooms;
-    const directives = new LoadDirectives(NEVER_ABORTED, undefined);
-    directives.setVersion(version);
-    const { outcome } = await writes.put(calls.callOrRefuse({ domain, name, key: keyInput }), value, directives);
-    return told(outcome);
+    const call = calls.callOrRefuse({ domain, name, key: keyInput });
+    for (let tries = 1; ; tries++) {
+      const directives = new LoadDirectives(NEVER_ABORTED, undefined);
+      directives.setVersion(version);
+      const put = await writes.put(call, value, directives);
+      // Another process is dealing with the same key. Of the two values the newer one stays, whichever comes last.
+      if (put.stored || put.reason !== 'overlapped' || tries === MOST_PUTS) return told(put.outcome);
+    }
   }
-}
 
-function jobsOf(wanted: Wanted): RefreshJob[] {
-  if (wanted.scope !== 'key' || !wanted.refresh) return [];
-  const { policy, name, key, refresh } = wanted;
-  return [{ domain: policy.domain, name, key, args: refresh.args }];
+  private jobsOf(wanted: Wanted): RefreshJob[] {
+    if (wanted.scope !== 'key' || !wanted.refresh) return [];
+    const { policy, name, key, keyInput, refresh } = wanted;
+    return [{ domain: policy.domain, name, key, keyInput, args: refresh.args, sinceMs: this.since(key) }];
+  }
+
+  private since(key: EntryKey): number | undefined {
+    try {
+      return this.rooms.now(key);
+    } catch {
+      return undefined;
+    }
+  }
 }
 
 function told(outcome: 'applied' | 'pending'): ActionOutcome {

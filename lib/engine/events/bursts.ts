@@ -20,6 +20,7 @@ export class Bursts<W, R> {
   private readonly slots = new Map<string, Slot<W, R>>();
   private ready: Group<W, R>[] = [];
   private cancelTimer: (() => void) | undefined;
+  private closed = false;
 
   constructor(
     private readonly clock: Clock,
@@ -40,20 +41,27 @@ export class Bursts<W, R> {
     if (slot && slot.openUntilMs > now) {
       slot.waiting = group;
     } else {
-      this.slots.set(target, { openUntilMs: now + this.windowMs, waiting: undefined });
+      if (!this.closed) this.openSlot(target, now);
       if (this.ready.push(group) === 1) queueMicrotask(() => this.start());
     }
     this.arm();
     return group.done;
   }
 
-  /** Does at once what waits. */
-  flush(): void {
+  /** Does at once what waits, and from now on whatever is wanted: no timer is left behind. */
+  close(): void {
+    this.closed = true;
     this.cancelTimer?.();
     this.cancelTimer = undefined;
     for (const { waiting } of this.slots.values()) if (waiting) this.ready.push(waiting);
     this.slots.clear();
     this.start();
+  }
+
+  /** Slots stand in the order of their ends: one of an earlier window, whose timer is late, gives up its place. */
+  private openSlot(target: string, now: number): void {
+    this.slots.delete(target);
+    this.slots.set(target, { openUntilMs: now + this.windowMs, waiting: undefined });
   }
 
   private start(): void {
@@ -78,11 +86,10 @@ export class Bursts<W, R> {
   private endWindows(): void {
     const now = this.clock.monotonic();
     for (const [target, { openUntilMs, waiting }] of this.slots) {
-      // In the order of their ends: a slot is made anew for each window.
       if (openUntilMs > now) break;
       this.slots.delete(target);
       if (!waiting) continue;
-      this.slots.set(target, { openUntilMs: now + this.windowMs, waiting: undefined });
+      this.openSlot(target, now);
       this.ready.push(waiting);
     }
     this.start();

@@ -1,8 +1,9 @@
-import type { PublishedEvent } from '../../core/domain-event.js';
+import { readEvent, type PublishedEvent } from '../../core/domain-event.js';
 import { CacheGuardConfigError } from '../../core/errors.js';
+import type { DeadLetterEvent, EventLagEvent, EventSourceErrorEvent } from '../../core/events.js';
 import type { EventSink, EventSource, Verdict } from '../../core/event-source.js';
 import { domainGeneration } from '../../core/keys.js';
-import type { RefreshQueue } from '../../core/refresh-job.js';
+import type { RefreshJob, RefreshQueue } from '../../core/refresh-job.js';
 import type { Rule } from '../../core/rules.js';
 import type { CallMaker } from '../call-maker.js';
 import type { Domains } from '../domains.js';
@@ -10,6 +11,8 @@ import { defaultMode } from '../invalidations.js';
 import type { Rooms } from '../rooms.js';
 import { Actions } from './actions.js';
 import { Intake } from './intake.js';
+import { Refreshes } from './refreshes.js';
+import { Remakes, type KeyLoader, type LoaderTarget } from './remakes.js';
 
 /** The name under which rules know events that are published in the process. */
 export const IN_PROCESS = 'in-process';
@@ -18,7 +21,8 @@ export interface DomainEventsOptions {
   readonly rules: readonly Rule[];
   /** What events want of one key within it becomes one action; milliseconds. */
   readonly mergeWindowMs: number;
-  readonly refreshes: RefreshQueue;
+  /** Default: the queue of this process. */
+  readonly refreshes?: RefreshQueue;
 }
 
 /**
@@ -35,12 +39,20 @@ export class DomainEvents {
   private actions: Actions | undefined;
   private rules: readonly Rule[] = [];
   private sources: readonly EventSource[] = [];
+  private queue: RefreshQueue;
+  /** How values are made again when nobody asks for them. */
+  readonly remakes = new Remakes();
+  /** Makes them, in this process. */
+  readonly refreshes: Refreshes;
 
   constructor(
     private readonly rooms: Rooms,
     private readonly domains: Domains,
     private readonly calls: CallMaker,
-  ) {}
+  ) {
+    this.refreshes = new Refreshes(rooms, domains, calls, this.remakes);
+    this.queue = this.refreshes;
+  }
 
   /** Applies the rules to an event of this process. Resolves once its actions are done; rejects for nothing. */
   async publish(event: PublishedEvent): Promise<PublishResult> {
@@ -50,7 +62,20 @@ export class DomainEvents {
 
   /** As `publish`, for many at once. */
   async publishAll(events: readonly PublishedEvent[]): Promise<PublishResult[]> {
-    return this.deliver(IN_PROCESS, events);
+    const verdicts = await this.deliver(IN_PROCESS, events);
+    for (const [i, event] of events.map(readEvent).entries()) {
+      if (!('malformed' in event)) this.noteWrite(event.type, verdicts[i]!);
+    }
+    return verdicts;
+  }
+
+  /** Who publishes an event has written what the rules say it concerns. */
+  private noteWrite(type: string, { kind }: Verdict): void {
+    const rules = this.rules.filter(({ on, from }) => on.has(type) && (!from || from.has(IN_PROCESS)));
+    const domains = new Set(rules.map(({ domain }) => domain));
+    for (const domain of domains) {
+      this.rooms.parts.sessions.wrote(domain, kind === 'done' ? 'applied' : 'pending', []);
+    }
   }
 
   /** For what receives events in ways of its own: as a source of that name would deliver them. */
@@ -63,57 +88,117 @@ export class DomainEvents {
   }
 
   /**
+   * Says how the keys of a domain are loaded that no guarded method reads, for rules whose action is `refresh`.
+   *
+   * @throws CacheGuardConfigError (`CG_UNKNOWN_DOMAIN`, `CG_INVALID_OPTIONS` for a second one)
+   */
+  loader(target: string | LoaderTarget, load: KeyLoader): void {
+    const given = typeof target === 'string' ? { domain: target } : target;
+    this.domains.policy(given.domain, given, 'events.loader');
+    this.remakes.addLoader(given, load);
+  }
+
+  /**
    * What is published in this process is followed from now on.
    *
    * @throws CacheGuardConfigError (`CG_UNKNOWN_DOMAIN`, `CG_INVALID_RULE`)
    */
-  configure({ rules, mergeWindowMs, refreshes }: DomainEventsOptions): void {
+  configure({ rules, mergeWindowMs, refreshes = this.refreshes }: DomainEventsOptions): void {
     for (const rule of rules) this.check(rule);
     this.rules = rules;
+    this.queue = refreshes;
+    const recalled = rules.filter(({ action, givesArgs }) => action === 'refresh' && !givesArgs);
+    this.rooms.parts.records.recordIn(recalled.map(({ domain }) => domain));
     const { parts, invalidations, writes } = this.rooms;
     const { domains, calls } = this;
     const { clock, hub, store } = parts;
-    this.actions = new Actions({ clock, calls, invalidations, writes, refreshes }, mergeWindowMs);
+    this.actions = new Actions(
+      { clock, calls, invalidations, writes, refreshes, now: (key) => store.now(key) },
+      mergeWindowMs,
+    );
     this.intake = new Intake({ rules, domains, calls, ledger: store.ledger, actions: this.actions, hub });
+  }
+
+  /** Loads again what was invalidated without an event, as far as it is known how. Rejects as the queue does. */
+  async refresh(jobs: readonly RefreshJob[]): Promise<void> {
+    const known = jobs.filter(({ domain, name }) => this.remakes.get(domain, name));
+    if (known.length > 0) await this.queue.enqueue(known);
+  }
+
+  /** Tells the guard's listeners what has become of events on a way of their own. */
+  report(event: DeadLetterEvent | EventLagEvent | EventSourceErrorEvent): void {
+    this.rooms.parts.hub.emit(event);
+  }
+
+  /** Tells that an event which came by `deliver` was put aside. */
+  deadLettered(source: string, reason: string): void {
+    this.rooms.parts.hub.emit({ type: 'dead-letter', source, reason });
   }
 
   /**
    * Begins to follow the sources.
    *
+   * @param handled the names under which handlers of the application call `deliver`
+   * @param work where refreshes come from that other processes have handed over
    * @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`, `CG_INVALID_RULE`)
    */
-  async follow(sources: readonly EventSource[]): Promise<void> {
-    this.checkNames(sources);
-    this.sources = sources;
-    await Promise.all(sources.map((source) => source.open(this.sinkOf(source))));
+  async follow(sources: readonly EventSource[], handled: Iterable<string> = [], work?: EventSource): Promise<void> {
+    this.checkNames(sources, handled);
+    this.sources = work ? [...sources, work] : sources;
+    const opening = sources.map((source) => source.open(this.sinkOf(source)));
+    await Promise.all([...opening, work?.open(this.workSinkOf(work))]);
   }
 
   /** Resolves when every source has given back what it was dealing with. */
   async close(): Promise<void> {
     const closing = this.sources.map((source) => source.close());
     this.actions?.close();
+    // What it gives up, a source gives back.
+    await this.refreshes.close();
     await Promise.allSettled(closing);
+    await this.queue.close?.();
     this.intake = undefined;
   }
 
-  private sinkOf({ name: source }: EventSource): EventSink {
+  private workSinkOf({ name: source }: EventSource): EventSink {
     const { hub } = this.rooms.parts;
     return {
-      deliver: (deliveries) => this.intake!.take(source, deliveries),
-      deadLettered: (_event, reason) => hub.emit({ type: 'dead-letter', source, reason }),
+      types: [],
+      deliver: (deliveries) => this.refreshes.take(deliveries),
+      deadLettered: (_event, reason) => this.deadLettered(source, reason),
       lag: (lagMs) => hub.emit({ type: 'event-lag', source, lagMs }),
+      trouble: (error) => hub.emit({ type: 'event-source-error', source, error }),
+      // What waited is loaded when somebody asks for it.
+      lost: async (reason) => hub.emit({ type: 'event-gap', source, reason }),
+    };
+  }
+
+  private sinkOf({ name: source }: EventSource): EventSink {
+    const { sourceHealth, parts } = this.rooms;
+    const { hub } = parts;
+    const types = this.rules.filter(({ from }) => !from || from.has(source)).flatMap(({ on }) => [...on]);
+    return {
+      types: [...new Set(types)],
+      deliver: (deliveries) => this.intake!.take(source, deliveries),
+      deadLettered: (_event, reason) => this.deadLettered(source, reason),
+      lag: (lagMs) => {
+        hub.emit({ type: 'event-lag', source, lagMs });
+        sourceHealth.said(source, lagMs);
+      },
       trouble: (error) => hub.emit({ type: 'event-source-error', source, error }),
       lost: async (reason) => {
         hub.emit({ type: 'event-gap', source, reason });
-        await this.invalidateFollowers(source);
+        await sourceHealth.gap(source, () => this.invalidateFollowers(source));
       },
     };
   }
 
   private async invalidateFollowers(source: string): Promise<void> {
     const followers = this.rules.filter(({ from }) => !from || from.has(source)).map(({ domain }) => domain);
+    const reliant = this.domains.list().filter(({ freshBy }) => freshBy?.source === source);
+    const concerned = new Set([...followers, ...reliant.map(({ domain }) => domain)]);
     await Promise.all(
-      [...new Set(followers)].map((domain) => {
+      [...concerned].map((domain) => {
         const policy = this.domains.policy(domain);
         const generations = [domainGeneration(domain)];
         return this.rooms.invalidations.generations(policy, 'domain', generations, defaultMode(policy));
@@ -123,6 +208,13 @@ export class DomainEvents {
 
   private check(rule: Rule): void {
     const policy = this.domains.policy(rule.domain, undefined, `event rule ${rule.place}`);
+    if (rule.action === 'refresh' && policy.keep === 'nothing') {
+      refuse(
+        'CG_INVALID_RULE',
+        `Event rule ${rule.place}: action = 'refresh' is refused, because domain '${rule.domain}' keeps nothing (stalePolicy 'no-store'); ` +
+          'leave the rule out.',
+      );
+    }
     if (!policy.partition || rule.scope !== 'key') return;
     refuse(
       'CG_INVALID_RULE',
@@ -131,13 +223,14 @@ export class DomainEvents {
     );
   }
 
-  private checkNames(sources: readonly EventSource[]): void {
-    const names = new Set([IN_PROCESS]);
+  private checkNames(sources: readonly EventSource[], handled: Iterable<string>): void {
+    const names = new Set([IN_PROCESS, ...handled]);
     for (const { name } of sources) {
       if (names.has(name))
         refuse('CG_INVALID_OPTIONS', `Two event sources are named '${name}'; give each a name of its own.`);
       names.add(name);
     }
+    this.rooms.sourceHealth.check(new Set(sources.map(({ name }) => name)));
     for (const { from, place } of this.rules) {
       const unknown = [...(from ?? [])].find((name) => !names.has(name));
       if (unknown === undefined) continue;

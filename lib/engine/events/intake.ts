@@ -14,7 +14,6 @@ import type { Wanted } from './wanted.js';
 const DUPLICATE: Verdict = { kind: 'done', outcome: 'duplicate' };
 const UNMATCHED: Verdict = { kind: 'done', outcome: 'unmatched' };
 const APPLIED: Verdict = { kind: 'done', outcome: 'applied' };
-const STORE_AWAY: Verdict = { kind: 'later', reason: 'the store is away' };
 
 export interface IntakeRooms {
   readonly rules: readonly Rule[];
@@ -81,12 +80,8 @@ export class Intake {
   }
 
   private async decide(arrived: readonly Arrived[]): Promise<Verdict[]> {
-    let known: readonly boolean[];
-    try {
-      known = await this.rooms.ledger.known(arrived.map(({ identity }) => identity));
-    } catch {
-      return arrived.map(() => STORE_AWAY);
-    }
+    // While the ledger is away nothing is known: to do something again is harmless, and what nobody delivers again would be lost.
+    const known = await this.rooms.ledger.known(arrived.map(({ identity }) => identity)).catch(() => []);
     const verdicts = await Promise.all(arrived.map(async (one, i) => (known[i] ? DUPLICATE : this.apply(one))));
     const applied = arrived.filter((_, i) => verdicts[i] === APPLIED);
     // Unremembered, it is done again if it comes again, which is harmless.
@@ -98,7 +93,8 @@ export class Intake {
     const wanted: Wanted[] = [];
     for (const rule of rules) {
       try {
-        wanted.push(...this.wantedBy(rule, event));
+        // One by one: a list of a hundred thousand is too long for the arguments of one call.
+        for (const one of this.wantedBy(rule, event)) wanted.push(one);
       } catch (error) {
         const reason = `rule ${rule.place}: ${messageOf(error)}`;
         return { kind: isCacheGuardError(error) ? 'poison' : 'retry', reason };
@@ -122,7 +118,7 @@ export class Intake {
     if (targets.length === 0) return [];
     const version = rule.version(event);
     const update = rule.action === 'update' ? { value: rule.value(event), version: version! } : undefined;
-    const invalidate = rule.action === 'update' ? undefined : { mode, version };
+    const invalidate = rule.action === 'update' ? undefined : { mode, always: version === undefined, version };
     return targets.map(({ name: given, args }: RuleTarget) => {
       const keyInput = given as KeyPart;
       const { domain, name } = rule;

@@ -11,10 +11,17 @@ export interface WantedKey {
   /** As the rule named it. */
   readonly name: string | undefined;
   readonly keyInput: KeyPart;
-  /** `version`: what is cached and as new may stay; `undefined`: it goes in any case. */
-  readonly invalidate: { readonly mode: InvalidationMode; readonly version: bigint | undefined } | undefined;
+  readonly invalidate: WantedInvalidation | undefined;
   readonly update: { readonly value: unknown; readonly version: bigint } | undefined;
   readonly refresh: { readonly args: readonly unknown[] | undefined } | undefined;
+}
+
+export interface WantedInvalidation {
+  readonly mode: InvalidationMode;
+  /** What is cached goes, however new it is: an event did not say of which version it tells. */
+  readonly always: boolean;
+  /** The newest version that the source is known to have: what is cached and older goes, and loads that give less are not cached. */
+  readonly version: bigint | undefined;
 }
 
 export interface WantedGeneration {
@@ -44,18 +51,26 @@ export function merged(earlier: Wanted, later: Wanted): Wanted {
   }
   const invalidate = mergedInvalidation(earlier.invalidate, later.invalidate);
   const newest = (later.update?.version ?? -1n) >= (earlier.update?.version ?? -1n) ? later.update : earlier.update;
+  // What an invalidation without a version tells of may be newer than the value; what the value was newer than is still too old.
+  const dropped = invalidate?.always && newest;
   return {
     ...later,
-    invalidate,
-    // What an invalidation without a version tells of may be newer than the value.
-    update: invalidate && invalidate.version === undefined ? undefined : newest,
-    refresh: later.refresh ?? earlier.refresh,
+    invalidate: dropped ? { ...invalidate, version: newer(invalidate.version, newest.version) } : invalidate,
+    update: dropped ? undefined : newest,
+    // Arguments that are known spare a look at those that were recorded.
+    refresh: later.refresh?.args ? later.refresh : (earlier.refresh ?? later.refresh),
   };
 }
 
 function mergedInvalidation(one: WantedKey['invalidate'], other: WantedKey['invalidate']): WantedKey['invalidate'] {
   if (!one || !other) return one ?? other;
-  const known = one.version !== undefined && other.version !== undefined;
-  const version = known ? (one.version > other.version ? one.version : other.version) : undefined;
-  return { mode: stricter(one.mode, other.mode), version };
+  return {
+    mode: stricter(one.mode, other.mode),
+    always: one.always || other.always,
+    version: newer(one.version, other.version),
+  };
+}
+
+function newer(one: bigint | undefined, other: bigint | undefined): bigint | undefined {
+  return one === undefined || (other !== undefined && other > one) ? other : one;
 }

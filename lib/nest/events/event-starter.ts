@@ -2,28 +2,41 @@ import { Inject, Injectable } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import type { Clock } from '../../core/clock.js';
 import type { Ids } from '../../core/ids.js';
+import type { Store } from '../../core/store.js';
 import { CacheGuard } from '../../engine/cache-guard.js';
 import type { Settings } from '../options.js';
-import { CLOCK, IDS, SETTINGS } from '../tokens.js';
+import { CLOCK, IDS, SETTINGS, STORE } from '../tokens.js';
+import { FleetRefreshes } from './fleet-refreshes.js';
 import { RuleBook } from './rule-book.js';
 import type { SourceEnvironment } from './source-environment.js';
 
 /** Connects an application's rules and event sources with the engine. */
 @Injectable()
 export class EventStarter {
+  /** `undefined`: refreshes are done where their events are. */
+  private refreshes: FleetRefreshes | undefined;
+
   constructor(
     @Inject(CacheGuard) private readonly guard: CacheGuard,
     @Inject(SETTINGS) private readonly settings: Settings,
     @Inject(RuleBook) private readonly rules: RuleBook,
+    @Inject(STORE) private readonly store: Store,
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(IDS) private readonly ids: Ids,
     @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
   ) {}
 
-  /** @throws CacheGuardConfigError (`CG_UNKNOWN_DOMAIN`, `CG_INVALID_RULE`) */
-  configure(): void {
-    const { mergeWindowMs } = this.settings.events;
-    this.guard.events.configure({ rules: this.rules.list(), mergeWindowMs, refreshes: { enqueue: async () => {} } });
+  /** @throws CacheGuardConfigError (`CG_UNKNOWN_DOMAIN`, `CG_INVALID_RULE`, `CG_MISSING_PEER`) */
+  async configure(): Promise<void> {
+    const { connect, role, events } = this.settings;
+    const { mergeWindowMs } = events;
+    const rules = this.rules.list();
+    const { refreshes: local } = this.guard.events;
+    const refreshing = role === 'worker' || rules.some(({ action }) => action === 'refresh');
+    if (connect && refreshing) {
+      this.refreshes = await FleetRefreshes.over(connect, this.environment(), local, this.store);
+    }
+    this.guard.events.configure({ rules, mergeWindowMs, refreshes: this.refreshes ?? local });
   }
 
   /** @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`, `CG_INVALID_RULE`, `CG_MISSING_PEER`) */
@@ -31,7 +44,8 @@ export class EventStarter {
     const environment = this.environment();
     const given = this.settings.events.sources;
     const sources = await Promise.all(given.map(async (one) => (typeof one === 'function' ? one(environment) : one)));
-    await this.guard.events.follow(sources);
+    const works = this.settings.role !== 'web' && this.store.remote;
+    await this.guard.events.follow(sources, this.rules.handledSources(), works ? this.refreshes?.source : undefined);
   }
 
   private environment(): SourceEnvironment {

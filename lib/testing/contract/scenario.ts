@@ -28,7 +28,8 @@ export type Outcome = CommitReply['outcome'];
 /** One store under test, and short ways to say what a case does with it. */
 export class Scenario {
   readonly unit: number;
-  readonly key = keyOf('gold');
+  /** What a case is about, unless it says otherwise. */
+  key = keyOf('gold');
   private serial = 0;
 
   private constructor(

@@ -1,4 +1,4 @@
-import type { CacheGuardEvent, DomainPolicyConfig } from 'nestjs-cache-guard';
+import type { CacheGuardEvent, DomainPolicyConfig, Role } from 'nestjs-cache-guard';
 
 /** What the origin gives, and so what is cached. */
 export interface Quote {
@@ -89,4 +89,13 @@ export interface WriteLoopOptions {
   readonly method: WriteMethod;
   /** Pause between one write's end and the next one's start. */
   readonly pauseMs: number;
+}
+
+/** What a process is told to be whose rates follow events. */
+export interface RefresherOptions {
+  readonly name: string;
+  readonly namespace: string;
+  readonly origin: string;
+  readonly redisUrl: string;
+  readonly role: Role;
 }

@@ -38,6 +38,8 @@ export interface MemberOptions {
   readonly makeBreaker?: MakeBreaker;
   /** `true` gives a process in memory what Redis gives it: heartbeats, and a tier in memory before the store. */
   readonly remote?: boolean;
+  /** `false`: it does nothing of what is due in the fleet from time to time. */
+  readonly scheduled?: boolean;
   /** Called before the process starts. */
   readonly prepare?: (store: TellingStore) => void;
 }
@@ -161,7 +163,7 @@ export class Fleet {
     const member = new Member(guard, store, ids.process);
     this.members.push(member);
     options.prepare?.(store);
-    await guard.open();
+    await guard.open({ scheduled: options.scheduled ?? true });
     return member;
   }
 

@@ -44,7 +44,7 @@ else
   redis.call('DEL', KEYS[1])
 end
 if versioned then
-  redis.call('SET', KEYS[3], string.sub(bytes, 35, 42), 'PX', int(math.max(1, left_ms) + tonumber(ARGV[6])))
+  raise_floor(KEYS[3], string.sub(bytes, 35, 42), math.max(1, left_ms) + tonumber(ARGV[6]))
 end
 
 redis.call('HDEL', KEYS[2], 'n', 'b')

@@ -7,12 +7,9 @@ local now = now_us()
 local now_ms, life, channel = math.floor(now / 1000), tonumber(ARGV[1]), ARGV[2]
 
 -- Whether there is anything to invalidate for those who know that the source has reached the version.
-local function raise_floor(head, floor_key, version, window)
+local function outdated(head, floor_key, version, window)
   if holds_value(head) and flag(head, 16) and not bytes_less(string.sub(head, 35, 42), version) then return false end
-  local floor = redis.call('GET', floor_key)
-  if not floor or bytes_less(floor, version) then
-    redis.call('SET', floor_key, version, 'PX', int(math.max(1, tonumber(window), redis.call('PTTL', floor_key))))
-  end
+  raise_floor(floor_key, version, tonumber(window))
   return true
 end
 
@@ -38,7 +35,7 @@ for i = 0, #KEYS / 3 - 1 do
   local entry, lease, floor_key = KEYS[3 * i + 1], KEYS[3 * i + 2], KEYS[3 * i + 3]
   local mode, key, version, window = ARGV[4 * i + 3], ARGV[4 * i + 4], ARGV[4 * i + 5], ARGV[4 * i + 6]
   local head = header(entry)
-  if version == '' or raise_floor(head, floor_key, version, window) then
+  if version == '' or outdated(head, floor_key, version, window) then
     if own(lease) then void_all(lease) end
     spoil(entry, head, mode)
     redis.call('PUBLISH', channel, 'i|' .. int(now) .. '|' .. key)

@@ -42,6 +42,13 @@ local function bytes_less(a, b)
   return false
 end
 
+-- Refuses versions older than this one for at least so long; what is refused already stays refused for as long.
+local function raise_floor(key, version, ms)
+  local floor = redis.call('GET', key)
+  if floor and bytes_less(version, floor) then version = floor end
+  redis.call('SET', key, version, 'PX', int(math.max(1, ms, redis.call('PTTL', key))))
+end
+
 -- What somebody else put under the lease's name must not keep the key uncached, or invalidations from it, for ever.
 local function own(lease)
   local kind = redis.call('TYPE', lease).ok

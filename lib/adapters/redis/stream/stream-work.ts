@@ -1,0 +1,153 @@
+import type { Clock } from '../../../core/clock.js';
+import type { Delivery, EventSink } from '../../../core/event-source.js';
+import { Acknowledgements } from './acknowledgements.js';
+import { eventIn, type StreamEntry } from './stream-entry.js';
+import type { StreamGroup } from './stream-group.js';
+
+/** Batches that are dealt with while the next one is read. */
+const BATCHES = 4;
+/** One that takes longer holds up no other, up to so many. */
+const SLOW_MS = 1_000;
+const SLOW_BATCHES = 64;
+
+interface Batch {
+  readonly startedMs: number;
+}
+
+interface Decoded {
+  readonly entry: StreamEntry;
+  readonly event: unknown;
+}
+
+interface Dead extends Decoded {
+  readonly reason: string;
+}
+
+export interface StreamWorkOptions {
+  readonly group: StreamGroup;
+  readonly sink: EventSink;
+  readonly clock: Clock;
+  readonly batch: number;
+  readonly maxTries: number;
+  readonly retryAfterMs: number;
+  /** There may be room for more. */
+  readonly freed: () => void;
+}
+
+/** Entries that were handed out to this process, from their arrival to what has become of them. */
+export class StreamWork {
+  readonly acknowledgements: Acknowledgements;
+  private readonly batches = new Set<Batch>();
+  /** By id: how often it was handed out. */
+  private readonly underway = new Map<string, number>();
+  private heldUntilMs = -Infinity;
+  private ended = false;
+  private idle: (() => void) | undefined;
+
+  constructor(private readonly options: StreamWorkOptions) {
+    this.acknowledgements = new Acknowledgements(options.group, (command) => this.attempt(command));
+  }
+
+  /** For how many milliseconds nothing more is to be read; 0 when there is room. */
+  get waitMs(): number {
+    const now = this.options.clock.monotonic();
+    const heldMs = this.heldUntilMs - now;
+    if (heldMs > 0) return heldMs;
+    const started = [...this.batches].map(({ startedMs }) => startedMs).filter((ms) => ms > now - SLOW_MS);
+    const crowded = this.batches.size >= SLOW_BATCHES || this.acknowledgements.size > BATCHES * this.options.batch;
+    if (crowded) return SLOW_MS;
+    return started.length < BATCHES ? 0 : Math.max(1, started[0]! + SLOW_MS - now);
+  }
+
+  has(id: string): boolean {
+    return this.underway.has(id) || this.acknowledgements.has(id);
+  }
+
+  /** How often one that is being dealt with was handed out before. */
+  triesOf(id: string): number | undefined {
+    const count = this.underway.get(id);
+    return count === undefined ? undefined : count - 1;
+  }
+
+  /** Never rejects. */
+  async deal(entries: readonly StreamEntry[]): Promise<void> {
+    if (entries.length === 0) return;
+    const batch = { startedMs: this.options.clock.monotonic() };
+    this.batches.add(batch);
+    for (const { id, count } of entries) this.underway.set(id, count);
+    const { good, bad } = this.decode(entries);
+    await Promise.all([this.deliver(good), ...bad.map((dead) => this.bury(dead))]);
+    for (const { id } of entries) this.underway.delete(id);
+    this.batches.delete(batch);
+    if (this.batches.size === 0) this.idle?.();
+    this.options.freed();
+  }
+
+  /** Resolves when nothing is being dealt with. */
+  async finish(): Promise<void> {
+    if (this.batches.size > 0) await new Promise<void>((resolve) => (this.idle = resolve));
+  }
+
+  /** Nothing that is decided from now on is told to anybody: it has been given back. */
+  end(): void {
+    this.ended = true;
+  }
+
+  private decode(entries: readonly StreamEntry[]): { readonly good: Decoded[]; readonly bad: Dead[] } {
+    const good: Decoded[] = [];
+    const bad: Dead[] = [];
+    for (const entry of entries) {
+      const { event, undecodable } = eventIn(entry);
+      const spent = entry.count > this.options.maxTries;
+      const reason = spent ? `nothing became of it in ${entry.count - 1} tries` : undecodable;
+      if (reason === undefined) good.push({ entry, event });
+      else bad.push({ entry, event, reason });
+    }
+    return { good, bad };
+  }
+
+  private async deliver(decoded: readonly Decoded[]): Promise<void> {
+    if (decoded.length === 0) return;
+    const { group, sink, clock, maxTries, retryAfterMs } = this.options;
+    const verdicts = await sink.deliver(decoded.map(deliveryOf)).catch((error: unknown) => {
+      sink.trouble(error);
+      return [];
+    });
+    if (this.ended) return;
+    const done: string[] = [];
+    const later: { id: string; count: number }[] = [];
+    const dead: Dead[] = [];
+    decoded.forEach(({ entry, event }, i) => {
+      const { id, count } = entry;
+      const verdict = verdicts[i];
+      if (verdict?.kind === 'done') done.push(id);
+      else if (verdict?.kind === 'later') later.push({ id, count: count - 1 });
+      else if (verdict?.kind === 'poison' || (verdict && count >= maxTries)) {
+        dead.push({ entry, event, reason: verdict.reason });
+      }
+    });
+    if (done.length > 0) this.acknowledgements.add(done);
+    if (later.length > 0) {
+      this.heldUntilMs = clock.monotonic() + retryAfterMs;
+      await this.attempt(group.giveBack(later, 0));
+    }
+    await Promise.all(dead.map((one) => this.bury(one)));
+  }
+
+  private async bury({ entry, event, reason }: Dead): Promise<void> {
+    const { group, sink } = this.options;
+    // What is not put aside now stays pending, and is tried again like any other.
+    if (await this.attempt(group.bury(entry, reason))) sink.deadLettered(event, reason);
+  }
+
+  private attempt<T>(command: Promise<T>): Promise<T | undefined> {
+    return command.catch((error: unknown) => {
+      if (!this.ended) this.options.sink.trouble(error);
+      return undefined;
+    });
+  }
+}
+
+function deliveryOf({ entry: { count }, event }: Decoded): Delivery {
+  return { event, tries: count - 1 };
+}

@@ -1,0 +1,129 @@
+import type { EventEmitter2 } from '@nestjs/event-emitter';
+import type { DomainEvent, PublishedEvent } from '../../core/domain-event.js';
+import { CacheGuardConfigError, describeValue } from '../../core/errors.js';
+import type { EventSink, EventSource, Verdict } from '../../core/event-source.js';
+import { Retries } from '../../engine/events/retries.js';
+import { missingPeer } from './optional-peer.js';
+import type { SourceEnvironment } from './source-environment.js';
+
+export interface EventEmitterOptions {
+  /** For `from` of rules, for events and logs; unique in the application. Default `'event-emitter'`. */
+  readonly name?: string;
+  /** What to listen to. Default: the event types that rules name. */
+  readonly types?: readonly string[];
+  /**
+   * Makes an event of what was emitted under a name; `undefined`: it concerns no rule. Default: what was emitted is the event. Give each its
+   * own id: one with the id of an earlier one is a repeat, and nothing is done about it. A throw puts the event aside.
+   */
+  toEvent?(payload: unknown, type: string): PublishedEvent | DomainEvent | undefined;
+}
+
+/** How many events of the emitter may wait at a time to be tried again; those beyond are put aside. */
+const BOUNDS = { maxWaiting: 1_000 };
+
+/**
+ * What the application emits with `@nestjs/event-emitter`, for `events.sources`. `emitAsync` resolves when the event's actions are done, or
+ * have failed for the first time. An event that is emitted before the application has started, or while the process dies, is lost.
+ *
+ * @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`). The application does not start without the package (`CG_MISSING_PEER`) or without
+ * `EventEmitterModule.forRoot()` (`CG_INVALID_OPTIONS`).
+ */
+export function eventEmitter(
+  options: EventEmitterOptions = {},
+): (environment: SourceEnvironment) => Promise<EventSource> {
+  const { name = 'event-emitter', types, toEvent } = options;
+  if (typeof name !== 'string' || name === '') refuse('name', name, 'give a text');
+  const listed: unknown = types;
+  if (listed !== undefined && !(Array.isArray(listed) && listed.every((one) => typeof one === 'string')))
+    refuse('types', listed, 'give a list of event types');
+  if (toEvent !== undefined && typeof toEvent !== 'function')
+    refuse('toEvent', toEvent, 'give a function (payload, type)');
+  return async (environment) => {
+    const emitter = await emitterOf(environment);
+    return new EventEmitterSource(name, emitter, new Retries(environment.clock), options);
+  };
+}
+
+async function emitterOf({ resolve }: SourceEnvironment): Promise<EventEmitter2> {
+  const peer = await import('@nestjs/event-emitter').catch((error: unknown) => {
+    throw missingPeer(error, '@nestjs/event-emitter', 'The event source eventEmitter()');
+  });
+  try {
+    return resolve(peer.EventEmitter2);
+  } catch (error) {
+    throw new CacheGuardConfigError(
+      'CG_INVALID_OPTIONS',
+      'The event source eventEmitter() finds no EventEmitter2; import EventEmitterModule.forRoot() in the root module.',
+      { field: 'events.sources', cause: error },
+    );
+  }
+}
+
+class EventEmitterSource implements EventSource {
+  readonly delivery = 'each';
+  private readonly underway = new Set<Promise<void>>();
+  private readonly unsubscribe: (() => void)[] = [];
+
+  constructor(
+    readonly name: string,
+    private readonly emitter: EventEmitter2,
+    private readonly retries: Retries,
+    private readonly options: EventEmitterOptions,
+  ) {}
+
+  async open(sink: EventSink): Promise<void> {
+    for (const type of new Set(this.options.types ?? sink.types)) {
+      const listener = (payload: unknown): Promise<void> => this.take(sink, payload, type);
+      this.emitter.on(type, listener);
+      this.unsubscribe.push(() => this.emitter.off(type, listener));
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const unsubscribe of this.unsubscribe) unsubscribe();
+    this.retries.close();
+    await Promise.all(this.underway);
+  }
+
+  /** Never rejects: `emit` waits for nobody. */
+  private async take(sink: EventSink, payload: unknown, type: string): Promise<void> {
+    let event: unknown = payload;
+    try {
+      if (this.options.toEvent) event = this.options.toEvent(payload, type);
+    } catch (error) {
+      sink.deadLettered(payload, `toEvent: ${String(error).slice(0, 200)}`);
+      return;
+    }
+    if (event === undefined && this.options.toEvent) return;
+    let tries = 0;
+    const firstTry = gate();
+    const settled = this.retries.settle(async () => {
+      const [verdict] = await sink.deliver([{ event, tries }]);
+      tries += 1;
+      firstTry.open();
+      return verdict!;
+    }, BOUNDS);
+    const done = settled.then((verdict) => reportLoss(sink, event, verdict));
+    this.underway.add(done);
+    void done.finally(() => this.underway.delete(done));
+    await firstTry.passed;
+  }
+}
+
+function reportLoss(sink: EventSink, event: unknown, verdict: Verdict): void {
+  if (verdict.kind !== 'done') sink.deadLettered(event, verdict.reason);
+}
+
+function gate(): { readonly passed: Promise<void>; readonly open: () => void } {
+  let open: () => void = () => {};
+  const passed = new Promise<void>((resolve) => (open = resolve));
+  return { passed, open };
+}
+
+function refuse(field: string, value: unknown, mend: string): never {
+  throw new CacheGuardConfigError(
+    'CG_INVALID_OPTIONS',
+    `eventEmitter(): ${field} = ${describeValue(value)} is refused; ${mend}.`,
+    { field: `events.sources.${field}` },
+  );
+}

@@ -1,0 +1,194 @@
+import { breaking, breakingUnit } from './breaking.mjs';
+
+const ORDER = '12-event-order';
+const TWICE = '12-idempotent-events';
+
+const INTAKE = 'engine/events/intake.ts';
+const BURSTS = 'engine/events/bursts.ts';
+const WANTED = 'engine/events/wanted.ts';
+const ACTIONS = 'engine/events/actions.ts';
+
+const merged = (source, store) => {
+  const windowMs = store === 'memory' ? 50 : 5;
+  return `leave the cache where in-order delivery would, over ${source}, merged within ${windowMs} ms [${store}]`;
+};
+const EXACT = 'a source that tells what it has';
+const LAGGING = 'a replica that lags';
+
+/**
+ * Of promises 11 and 12: the order of domain events, and their repeats.
+ *
+ * @type {import('./breaking.mjs').Mutation[]}
+ */
+export const eventMutations = [
+  breaking(12)('no event is a repeat', INTAKE, '(known[i] ? DUPLICATE : this.apply(one))', 'this.apply(one)', [
+    TWICE,
+    'twice is one action; another id with the same content is a second one [memory]',
+  ]),
+  breaking(12)(
+    'an id is the same whoever gave it',
+    'core/domain-event.ts',
+    '`${source.length}:${source}${id}`',
+    '`${id}`',
+    [TWICE, 'twice is one action; another id with the same content is a second one [redis]'],
+  ),
+  breaking(12)(
+    'the same type and data count as the same event',
+    INTAKE,
+    'const identity = identityOf(event);',
+    'const identity = JSON.stringify([event.type, event.data]);',
+    [TWICE, 'twice is one action; another id with the same content is a second one [memory]'],
+  ),
+  breaking(12)('nothing is remembered', INTAKE, 'if (applied.length > 0) await', 'if (false) await', [
+    TWICE,
+    'is known to every process, and to one that is started later [redis]',
+  ]),
+  breaking(12)('two of one delivery are two', INTAKE, 'if (first) {', 'if (false) {', [
+    TWICE,
+    'in one delivery is one action [memory]',
+  ]),
+  breaking(12)('what failed is remembered', INTAKE, 'verdicts[i] === APPLIED', 'true', [
+    TWICE,
+    'is not remembered: a rule that throws, in whatever it is asked [memory]',
+  ]),
+  breaking(12)(
+    'an event is remembered before its action',
+    INTAKE,
+    'const verdicts = await Promise.all(',
+    `await this.rooms.ledger.remember(arrived.map(({ identity }) => identity));
+    const verdicts = await Promise.all(`,
+    [TWICE, 'is remembered only when the action is done: who dies in between has it done again [memory]'],
+  ),
+  breaking(12)(
+    'while the ledger is away nothing is done',
+    INTAKE,
+    '.catch(() => []);',
+    '.catch(() => arrived.map(() => true));',
+    [TWICE, 'is harmless: a ledger that does not answer, before the action or after it [memory]'],
+  ),
+  breaking(12)(
+    'what is no event is nothing',
+    INTAKE,
+    "{ kind: 'poison', reason: event.malformed }",
+    "{ kind: 'done', outcome: 'unmatched' }",
+    [TWICE, 'what is no event is poison, and holds up nothing [memory]'],
+  ),
+  breakingUnit(12)('a burst is not merged', BURSTS, 'if (slot && slot.openUntilMs > now) {', 'if (false) {', [
+    'engine/events/bursts',
+    'begins at once, and what follows within the window is one',
+  ]),
+  breaking(12)('a burst outlives its guard', BURSTS, 'this.closed = true;', '', [
+    TWICE,
+    'after the end nothing is taken in, and nothing is left that waits [memory]',
+  ]),
+  breakingUnit(12)(
+    'a burst takes in more after it has begun',
+    BURSTS,
+    'this.openSlot(target, now);\n      this.ready.push(waiting);',
+    'this.slots.set(target, { openUntilMs: now + this.windowMs, waiting });\n      this.ready.push(waiting);',
+    ['engine/events/bursts', 'lets nothing join what has begun, however long it takes'],
+  ),
+
+  breaking(11)(
+    'an older event invalidates what is newer (memory)',
+    'adapters/memory/memory-store.ts',
+    'if (version && kept && isAsNew(kept.bytes, version)) return;',
+    '',
+    [ORDER, merged(EXACT, 'memory')],
+  ),
+  breaking(11)(
+    'an older event invalidates what is newer (Redis)',
+    'adapters/redis/scripts/invalidate.lua',
+    '  if holds_value(head) and flag(head, 16) and not bytes_less(string.sub(head, 35, 42), version) then return false end\n',
+    '',
+    [ORDER, 'leaves what is as new alone, in whichever process [redis]'],
+  ),
+  breaking(11)(
+    'a replica brings back what an event has ended (memory)',
+    'adapters/memory/memory-store.ts',
+    'if (version) lease.raiseFloor(version, nowMs + known.windowMs, nowMs);',
+    '',
+    [ORDER, merged(LAGGING, 'memory')],
+  ),
+  breaking(11)(
+    'a replica brings back what an event has ended (Redis)',
+    'adapters/redis/scripts/invalidate.lua',
+    'raise_floor(floor_key, version, tonumber(window))',
+    '',
+    [ORDER, merged(LAGGING, 'redis')],
+  ),
+  breaking(11)(
+    'an older event lowers what is refused (memory)',
+    'adapters/memory/lease.ts',
+    'const highest = floor && floor.compare(version) > 0 ? floor : version;',
+    'const highest = version;',
+    [ORDER, merged(LAGGING, 'memory')],
+  ),
+  breaking(11)(
+    'an older event lowers what is refused (Redis)',
+    'adapters/redis/scripts/prelude.lua',
+    'if floor and bytes_less(version, floor) then version = floor end',
+    '',
+    [ORDER, 'does not make welcome what a newer one has ended [redis]'],
+  ),
+  breaking(11)('an event does not say of which version it tells', ACTIONS, '[key], mode, version)', '[key], mode)', [
+    ORDER,
+    merged(LAGGING, 'memory'),
+  ]),
+  breaking(11)('a value is put without its version', ACTIONS, 'directives.setVersion(version);', '', [
+    ORDER,
+    merged(EXACT, 'memory'),
+  ]),
+  breaking(11)('of two values the last counts', WANTED, '>= (earlier.update?.version ?? -1n)', '>= -1n', [
+    ORDER,
+    merged(EXACT, 'memory'),
+  ]),
+  breaking(11)(
+    'of two invalidations the last counts',
+    WANTED,
+    'version: newer(one.version, other.version),',
+    'version: other.version,',
+    [ORDER, merged(LAGGING, 'memory')],
+  ),
+  breaking(11)(
+    'a value that others overtake is given up',
+    ACTIONS,
+    "put.reason !== 'overlapped' || tries === MOST_PUTS",
+    'true',
+    [ORDER, 'leaves the newest value, though 1 is put while 2 is on its way [memory]'],
+  ),
+  breaking(11)(
+    'a value that was overtaken takes the newer one with it',
+    'engine/writes.ts',
+    "this.invalidate(call, reached), stored: false, reason: 'overlapped'",
+    "this.invalidate(call), stored: false, reason: 'overlapped'",
+    [ORDER, 'leaves the newest value, though 2 is put while 1 is on its way [memory]'],
+  ),
+  breakingUnit(11)(
+    'a value that gives way to an invalidation is forgotten',
+    WANTED,
+    'version: newer(invalidate.version, newest.version)',
+    'version: invalidate.version',
+    [
+      'engine/events/wanted.properties',
+      'leaves, merged, what one after the other would leave, or nothing that is fresh',
+    ],
+  ),
+  breakingUnit(11)(
+    'a value outlives an invalidation that may be newer',
+    WANTED,
+    'update: dropped ? undefined : newest,',
+    'update: newest,',
+    [
+      'engine/events/wanted.properties',
+      'leaves, merged, what one after the other would leave, or nothing that is fresh',
+    ],
+  ),
+  breakingUnit(11)(
+    'an update goes without a version',
+    'core/rules.ts',
+    "known === undefined && action !== 'update'",
+    'known === undefined',
+    ['core/rules', 'may leave an invalidation without a version, never an update'],
+  ),
+];
