@@ -82,6 +82,7 @@ export type {
   L1Config,
   LoadOutcome,
   Policy,
+  ReconcileConfig,
   StalePolicy,
   StaleWindows,
 } from './core/policy.js';

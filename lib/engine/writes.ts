@@ -83,18 +83,23 @@ export class Writes {
     return value;
   }
 
-  /** Takes a token and makes `value` the cached one; while the store is away, an invalidation of the key is kept instead. */
-  async put(call: GuardedCall, value: unknown, directives: LoadDirectives): Promise<PutResult> {
-    const { version } = directives;
+  /**
+   * Takes a token and makes `value` the cached one; while the store is away, an invalidation of the key is kept instead.
+   *
+   * @param again whoever is overtaken will try again at once: to invalidate meanwhile would only void the attempts of those who overtook
+   */
+  async put(call: GuardedCall, value: unknown, directives: LoadDirectives, again = false): Promise<PutResult> {
+    const reached = { version: directives.version, again };
     const token = await this.begin(call).catch((error: unknown) => this.trouble(call, 'acquire', error));
-    if (token) return this.commit(call, token, value, directives, new Inheritance(), version);
-    return { outcome: await this.invalidate(call, version), stored: false, reason: 'store-away' };
+    if (token) return this.commit(call, token, value, directives, new Inheritance(), reached);
+    return { outcome: await this.invalidate(call, reached.version), stored: false, reason: 'store-away' };
   }
 
   /**
    * Makes `value` the cached one; if anything overlapped since `begin`, the write becomes an invalidation instead.
    *
-   * @param reached the source had this version before `begin`: what is cached and as new may stay
+   * @param version the source had it before `begin`: what is cached and as new may stay
+   * @param again nothing is invalidated when something overlapped
    */
   private async commit(
     call: GuardedCall,
@@ -102,7 +107,7 @@ export class Writes {
     value: unknown,
     directives: LoadDirectives,
     inheritance: Inheritance,
-    reached?: bigint,
+    { version, again }: { readonly version?: bigint | undefined; readonly again?: boolean } = {},
   ): Promise<PutResult> {
     const { store, maker, keeper, hub, near, records, sessions } = this.parts;
     const { policy, key } = call;
@@ -111,7 +116,7 @@ export class Writes {
       const made = await maker.fromValue(call, attempt, value, directives, inheritance, times);
       if (made.kind === 'uncacheable' || policy.keep === 'nothing') {
         if (made.kind === 'uncacheable') tellUncacheable(hub, call, made);
-        return { outcome: await this.invalidate(call, reached), stored: false, reason: 'uncacheable' };
+        return { outcome: await this.invalidate(call, version), stored: false, reason: 'uncacheable' };
       }
       const reply = await store.commit({
         key,
@@ -142,7 +147,8 @@ export class Writes {
         key,
         reason: reply.outcome === 'fenced-epoch' ? 'epoch' : 'token',
       });
-      return { outcome: await this.invalidate(call, reached), stored: false, reason: 'overlapped' };
+      const outcome = again ? 'applied' : await this.invalidate(call, version);
+      return { outcome, stored: false, reason: 'overlapped' };
     } catch (error) {
       // Whether it was written, nobody knows.
       this.trouble(call, 'commit', error);
@@ -154,8 +160,8 @@ export class Writes {
     }
   }
 
-  private invalidate({ policy, key }: GuardedCall, reached?: bigint): Promise<PutResult['outcome']> {
-    return this.invalidations.keys(policy, [key], defaultMode(policy), reached);
+  private invalidate({ policy, key }: GuardedCall, version?: bigint): Promise<PutResult['outcome']> {
+    return this.invalidations.keys(policy, [key], defaultMode(policy), version);
   }
 
   private trouble(call: GuardedCall, operation: StoreErrorEvent['operation'], error: unknown): undefined {

@@ -3,6 +3,7 @@ import { ModulesContainer, type DiscoveryService } from '@nestjs/core';
 import { CacheGuard } from '../engine/cache-guard.js';
 import { Domains } from '../engine/domains.js';
 import { bindEngine, EngineSlot } from './engine-binding.js';
+import { eventsOf } from './events/events-of.js';
 import { feedSourcesOf } from './events/feed.js';
 import { followRules, methodRemake } from './events/follow-rules.js';
 import { RuleBook } from './events/rule-book.js';
@@ -75,7 +76,7 @@ export class CacheGuardExplorer {
     for (const { place, definitions } of this.known.get(prototype)!) {
       const own = definitions.find(isCached);
       const remake = instance && own ? methodRemake(own, instance) : ({ kind: 'request-scoped' } as const);
-      if (own) this.guard.events.remakes.add(own.domain, spaceOf(own, place), remake);
+      if (own) eventsOf(this.guard)?.remakes.add(own.domain, spaceOf(own, place), remake);
     }
   }
 

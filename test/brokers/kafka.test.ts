@@ -48,7 +48,7 @@ async function makeTopic() {
         options: {
           // Nest would make `…-server` of it.
           postfixId: '',
-          client: { brokers: [...kafka.brokers], logLevel: logLevel.NOTHING },
+          client: { brokers: [...kafka.brokers] },
           consumer: { groupId, maxWaitTimeInMs: 50, sessionTimeout: 6_000, heartbeatInterval: 500 },
           subscribe: { fromBeginning: true },
         },

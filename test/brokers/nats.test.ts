@@ -19,13 +19,17 @@ afterAll(async () => {
   await nats?.stop();
 });
 
-const start = (options: Pick<ConsumerOptions, 'controllers'> & Partial<ConsumerOptions>): Promise<Consumer> =>
-  startConsumer({
+const start = async (options: Pick<ConsumerOptions, 'controllers'> & Partial<ConsumerOptions>): Promise<Consumer> => {
+  const consumer = await startConsumer({
     microservice: { transport: Transport.NATS, options: { servers: [nats.address] } },
     redisUrl: inject('redisUrl'),
     namespace: uniqueNamespace('nats'),
     ...options,
   });
+  // Nest does not wait until the server knows of the subscriptions; what comes before that is heard by nobody.
+  await (consumer.client() as NatsConnection).flush();
+  return consumer;
+};
 
 /** As Nest's client sends it. */
 const emit = (pattern: string, data: unknown): void => client.publish(pattern, JSON.stringify({ pattern, data }));

@@ -29,8 +29,8 @@ class Loop extends Server implements CustomTransportStrategy {
 
   on(): void {}
 
-  unwrap<T>(): T {
-    return this as unknown as T;
+  unwrap(): never {
+    throw new Error('there is no client');
   }
 
   async deliver(data: unknown, context?: unknown): Promise<unknown> {

@@ -163,6 +163,13 @@ describe('refused', () => {
   });
 });
 
+test.each(['web', 'server'])('role %s without Redis is refused, and says what to do', async (role) => {
+  const root = () => CacheGuardModule.forRoot({ namespace: 'a', domains, role: role as 'web' });
+  const failure = await failureOf(() => startApp({ imports: [root()], providers: [Offers] }));
+  expect(failure).toMatchObject({ code: 'CG_INVALID_OPTIONS', field: 'role' });
+  expect(String(failure)).toContain(role === 'web' ? 'without Redis there is no worker' : 'web, worker, both');
+});
+
 test('rules of a request-scoped host hold, and its refresh is skipped', async () => {
   @Injectable({ scope: Scope.REQUEST })
   class PerRequest {

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Redis } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import {
   Cached,
   CacheGuard,
@@ -9,7 +9,7 @@ import {
   type DomainEvent,
   type RedisStreamOptions,
 } from 'nestjs-cache-guard';
-import { afterAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, describe, expect, inject, onTestFinished, test } from 'vitest';
 import { uniqueNamespace } from '../support/namespace.js';
 import { until } from '../support/redis-server.js';
 import { failureOf, startApp } from './support/app.js';
@@ -87,6 +87,15 @@ describe('redisStream', () => {
     const failure = (await failureOf(() => startApp({ imports: [module] }))) as Error;
     expect(failure).toMatchObject({ name: 'CacheGuardConfigError', code: 'CG_INVALID_OPTIONS', field: 'redis' });
     expect(failure.message).toContain('redisUrl');
+  });
+
+  test('dead letters in another slot of a cluster are refused at boot', async () => {
+    const client = new Cluster(inject('clusterNodes'), { lazyConnect: true });
+    onTestFinished(() => client.disconnect());
+    const bad = root({ stream: 'events', deadLetters: 'dead', redis: { client } });
+    expect(await failureOf(() => startApp({ imports: [bad.module] }))).toMatchObject({ field: 'deadLetters' });
+    const { namespace } = bad;
+    await start({ stream: `{${namespace}}:events`, deadLetters: `{${namespace}}:aside`, redis: { client } });
   });
 
   test.each([

@@ -233,6 +233,18 @@ describe('a fleet of dashboards', () => {
     const rows = await Promise.all([1, 2, 3, 4].map((n) => mine.query<{ n: number }>('select $1::int as n', [n])));
     expect(rows.flat()).toEqual([1, 2, 3, 4].map((n) => ({ n })));
     await expect(mine.query('select * from nowhere')).rejects.toThrow('nowhere');
+    // Somebody else's statement is not drawn into a transaction of another instance, nor back with it.
+    let between: Promise<unknown> | undefined;
+    const undone = mine.transaction(async (query) => {
+      await query(`insert into bank_dashboard.segments values ('undone')`);
+      between = database.query(`insert into bank_dashboard.segments values ('kept')`);
+      await query('select 1');
+      throw new Error('rolled back');
+    });
+    await expect(undone).rejects.toThrow('rolled back');
+    await between;
+    const segments = `select segment from bank_dashboard.segments where segment in ('undone', 'kept')`;
+    expect(await mine.query(segments)).toEqual([{ segment: 'kept' }]);
     expect(await bank.balance()).toBeGreaterThan(0);
     await bank.close();
     await expect(bank.source.probe('select 1', [])).rejects.toThrow('does not answer');

@@ -94,7 +94,7 @@ export const eventMutations = [
     'adapters/memory/memory-store.ts',
     'if (version && kept && isAsNew(kept.bytes, version)) return;',
     '',
-    [ORDER, merged(EXACT, 'memory')],
+    [ORDER, 'leaves what is as new alone, in whichever process [memory]'],
   ),
   breaking(11)(
     'an older event invalidates what is newer (Redis)',
@@ -122,7 +122,7 @@ export const eventMutations = [
     'adapters/memory/lease.ts',
     'const highest = floor && floor.compare(version) > 0 ? floor : version;',
     'const highest = version;',
-    [ORDER, merged(LAGGING, 'memory')],
+    [ORDER, 'does not make welcome what a newer one has ended [memory]'],
   ),
   breaking(11)(
     'an older event lowers what is refused (Redis)',
@@ -139,16 +139,19 @@ export const eventMutations = [
     ORDER,
     merged(EXACT, 'memory'),
   ]),
-  breaking(11)('of two values the last counts', WANTED, '>= (earlier.update?.version ?? -1n)', '>= -1n', [
-    ORDER,
-    merged(EXACT, 'memory'),
+  breakingUnit(11)('of two values the last counts', WANTED, '>= (earlier.update?.version ?? -1n)', '>= -1n', [
+    'engine/events/wanted.properties',
+    'keeps the newest value, and knows what it was newer than where it must go',
   ]),
-  breaking(11)(
+  breakingUnit(11)(
     'of two invalidations the last counts',
     WANTED,
     'version: newer(one.version, other.version),',
     'version: other.version,',
-    [ORDER, merged(LAGGING, 'memory')],
+    [
+      'engine/events/wanted.properties',
+      'leaves, merged, what one after the other would leave, or nothing that is fresh',
+    ],
   ),
   breaking(11)(
     'a value that others overtake is given up',
@@ -160,9 +163,16 @@ export const eventMutations = [
   breaking(11)(
     'a value that was overtaken takes the newer one with it',
     'engine/writes.ts',
-    "this.invalidate(call, reached), stored: false, reason: 'overlapped'",
-    "this.invalidate(call), stored: false, reason: 'overlapped'",
+    "const outcome = again ? 'applied' : await this.invalidate(call, version);",
+    'const outcome = await this.invalidate(call);',
     [ORDER, 'leaves the newest value, though 2 is put while 1 is on its way [memory]'],
+  ),
+  breaking(11)(
+    'a put that was overtaken takes the newer one with it',
+    'engine/writes.ts',
+    "const outcome = again ? 'applied' : await this.invalidate(call, version);",
+    "const outcome = again ? 'applied' : await this.invalidate(call);",
+    [ORDER, 'and so does a put by hand that a newer one has overtaken [memory]'],
   ),
   breakingUnit(11)(
     'a value that gives way to an invalidation is forgotten',

@@ -107,7 +107,7 @@ describe('what failed', () => {
       { on: 'keys', domain: 'offers', keys: ({ subject }) => mends([subject!]) },
       { on: 'tags', domain: 'offers', tags: ({ subject }) => mends([subject!]) },
       { ...RULE, on: 'version', key: ({ subject }) => subject, version: () => mends(1n) },
-      { ...UPDATE, on: 'value', key: ({ subject }) => subject, version: () => 1, value: () => mends('v') } as EventRule,
+      { ...UPDATE, on: 'value', key: ({ subject }) => subject, version: () => 1, value: () => mends('v') },
     ];
     const [a, b] = (await started(fleet, 2, [...rules, RULE])) as [Member, Member];
     const events = rules.map(({ on }) => event('gold', { type: on as string }));
@@ -132,7 +132,7 @@ describe('what failed', () => {
 
   promise(12, 'is not remembered: an action that fails', BOTH, async (fleet) => {
     const [a, b] = (await started(fleet)) as [Member, Member];
-    const rules = [readRule({ ...RULE, action: 'refresh' } as EventRule, 'rules[0]')];
+    const rules = [readRule({ ...RULE, action: 'refresh' }, 'rules[0]')];
     let broken = true;
     const enqueue = async (): Promise<void> => {
       if (broken) throw new Error('full');

@@ -218,6 +218,28 @@ promise(
   },
 );
 
+promise(12, 'arguments that came with an event stay known when a later one brings none', MEMORY, async (fleet) => {
+  const a = await fleet.start({ domains: ONE_AT_ONCE });
+  follow(a, undefined);
+  const source = fleet.source();
+  const calls: (readonly unknown[])[] = [];
+  const plan = (args: readonly unknown[]) => {
+    calls.push(args);
+    return { target: { domain: 'offers', key: args[0] as string }, load: source.load };
+  };
+  a.guard.events.remakes.add('offers', undefined, { kind: 'method', plan });
+  const { refreshes } = a.guard.events;
+  await refreshes.enqueue([{ ...JOB, key: 'offers:::s.silver', args: ['silver'] }]);
+  const silver = await source.call(1);
+  await refreshes.enqueue([{ ...JOB, args: ['gold'] }, JOB]);
+  silver.resolve('silver');
+  (await source.call(2)).resolve('gold');
+  await a.heard('accepted', {}, 2);
+  expect(calls).toEqual([['silver'], ['gold']]);
+});
+
+let term = 1;
+
 class Money {
   constructor(readonly cents: number) {}
 }
@@ -236,6 +258,12 @@ class Quotes {
     return price.cents;
   }
 
+  /** Its key is made of more than its arguments. */
+  @Cached({ domain: 'offers', name: 'termed', key: (id: string) => `${id}.${term}` })
+  async termed(id: string): Promise<number> {
+    return this.calls.push([id, term]);
+  }
+
   /** What it does to its arguments is not what it was called with. */
   @Cached({ domain: 'offers', name: 'sorted', key: (id: string) => id })
   async sorted(_id: string, order: string[]): Promise<number> {
@@ -251,6 +279,7 @@ const RULES = [
   rule('quotes', ({ data }) => argsKey(...(data as unknown[]))),
   rule('priced', ({ data }) => data as string),
   rule('sorted', ({ data }) => data as string),
+  rule('termed', ({ data }) => data as string),
 ];
 
 async function startQuotes(store: string) {
@@ -297,4 +326,16 @@ test.each(BOTH)('promise 12: arguments that cannot be recorded, or are not known
   await publish('priced', 'b');
   const reasons = () => events.flatMap((event) => (event.type === 'refresh-skipped' ? [event.reason] : []));
   await expect.poll(reasons).toEqual(['not-recordable', 'no-arguments']);
+});
+
+test.each(BOTH)('promise 12: arguments that make another key by now are not used [%s]', async (store) => {
+  const { quotes, publish, events } = await startQuotes(store);
+  term = 1;
+  await quotes.termed('a');
+  term = 2;
+  await publish('termed', 'a.1');
+  await expect
+    .poll(() => events.filter(({ type }) => type === 'refresh-skipped'))
+    .toMatchObject([{ reason: 'no-arguments' }]);
+  expect(quotes.calls).toEqual([['a', 1]]);
 });

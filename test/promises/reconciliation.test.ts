@@ -54,6 +54,22 @@ describe('what events have missed is found and repaired', () => {
     });
   }
 
+  reconciled('what is served stale is loaded again before anybody asks, where it is known how', BOTH, async (fleet) => {
+    const { shelf, a, b } = await stocked(fleet, { stalePolicy: 'while-revalidate' });
+    b.guard.events.loader('shelf', (key, context) => shelf.load(key as string, context));
+    shelf.has.set('gold', 1n).set('silver', 1n);
+    await shelf.keep(a, 'gold', 'silver');
+    shelf.has.set('gold', 2n);
+    expect(await reconcile(fleet, b)).toMatchObject({ checked: 2, repaired: 1 });
+    await until(async () => (await a.guard.peek(shelf.target('gold')))?.version === 2n, 'the new value');
+    expect(shelf.loads).toBe(3);
+    // By who does not know how: the next reader has it loaded.
+    shelf.has.set('silver', 2n);
+    expect(await reconcile(fleet, a)).toMatchObject({ repaired: 1 });
+    expect(await a.guard.peek(shelf.target('silver'))).toMatchObject({ state: 'stale', version: 1n });
+    expect([...a.all('refresh-skipped'), ...b.all('refresh-skipped')]).toEqual([]);
+  });
+
   reconciled('the age of the oldest that had drifted is told', MEMORY, async (fleet) => {
     const { shelf, a } = await stocked(fleet);
     shelf.has.set('oldest', 1n).set('old', 1n).set('older but right', 1n);

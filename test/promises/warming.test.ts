@@ -264,7 +264,7 @@ describe('people who wait', () => {
   const read = ({ guard }: Member, key: string, of: { load: (key: string) => Promise<string> }) =>
     guard.getOrLoad({ domain: 'cards', key }, () => of.load(key)).catch(() => 'gave up');
 
-  warming('find half of the places free, and go before what is warmed', MEMORY, async (fleet) => {
+  warming('find half of the places free', MEMORY, async (fleet) => {
     const a = await fleet.start({ domains });
     const slow = slowLoads();
     const warmed = ['w1', 'w2', 'w3', 'w4'];
@@ -272,19 +272,34 @@ describe('people who wait', () => {
     await until(() => slow.called.length === 2);
     await settle();
     expect(slow.called).toEqual(['w1', 'w2']);
-    const people = ['p1', 'p2', 'p3'].map((key) => read(a, key, slow));
-    await until(() => slow.called.length === 4);
-    slow.open('w1', 'w2');
-    await until(() => slow.called.length === 6);
-    expect(slow.called).toEqual(['w1', 'w2', 'p1', 'p2', 'p3', 'w3']);
-    // The last one is in the queue, until a person wants it too; another person has come meanwhile.
-    await settle();
-    people.push(read(a, 'p4', slow), read(a, 'w4', slow));
-    await settle();
-    slow.open('p1', 'p2', 'p3', 'p4', ...warmed);
-    await Promise.all(people);
-    expect(slow.called.slice(6)).toEqual(['p4', 'w4']);
+    slow.open(...warmed);
     expect(await running.done).toMatchObject({ done: 4, failed: 0 });
+  });
+
+  warming('go before what is warmed, and take what they want to the front', MEMORY, async (fleet) => {
+    const a = await fleet.start({ domains });
+    const slow = slowLoads();
+    const people = ['p1', 'p2', 'p3', 'p4'].map((key) => read(a, key, slow));
+    await until(() => slow.called.length === 4);
+    const running = a.guard.warm({ name, domain: 'cards', keys: ['w1', 'w2'], load: slow.load });
+    // Both of them queue.
+    await a.heard('miss', { domain: 'cards' }, 6);
+    await settle();
+    people.push(read(a, 'p5', slow), read(a, 'w2', slow));
+    await a.heard('miss', { domain: 'cards' }, 8);
+    await settle();
+    for (const [key, calls] of [
+      ['p1', 5],
+      ['p2', 6],
+      ['p3', 7],
+    ] as const) {
+      slow.open(key);
+      await until(() => slow.called.length === calls);
+    }
+    expect(slow.called.slice(4)).toEqual(['p5', 'w2', 'w1']);
+    slow.open('p4', 'p5', 'w1', 'w2');
+    await Promise.all(people);
+    expect(await running.done).toMatchObject({ done: 2, failed: 0 });
   });
 
   warming('cost the warming no key, however long it has to wait', MEMORY, async (fleet) => {
@@ -307,19 +322,19 @@ describe('people who wait', () => {
     expect(await running.done).toMatchObject({ done: 1, failed: 0, error: undefined });
   });
 
-  warming('are given the old value also by what a warmed load has left running', MEMORY, async (fleet) => {
-    const a = await fleet.start();
-    const offer = { domain: 'offers', key: 'gold' };
-    await a.guard.put(offer, 'old');
-    await a.guard.invalidate(offer);
-    const later = gate();
-    let seen: Promise<string> | undefined;
+  warming('get whole TTLs also from what a warmed load has left running', MEMORY, async (fleet) => {
+    const a = await fleet.start({ ids: { random: () => 0.9 } });
+    const later = { domain, key: 'later' };
+    const end = gate();
+    let left: Promise<string> | undefined;
     const leaving = async (key: string) => {
-      seen ??= later.opened.then(() => a.guard.getOrLoad(offer, fleet.source<string>().load));
+      left ??= end.opened.then(() => a.guard.getOrLoad(later, async () => 'left'));
       return key;
     };
     await a.guard.warm(balances({ load: leaving })).done;
-    later.open();
-    expect(await seen).toBe('old');
+    end.open();
+    expect(await left).toBe('left');
+    const { entry } = await a.guard.explain(later);
+    expect(entry!.softInMs + entry!.ageMs).toBe(60_000);
   });
 });

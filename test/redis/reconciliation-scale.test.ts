@@ -32,7 +32,7 @@ function memory(): number {
   return heapUsed + external;
 }
 
-test(`${KEYS} keys are reconciled in bounded memory and bounded steps`, { timeout: 60_000 }, async () => {
+test(`${KEYS} keys are reconciled in bounded memory and bounded steps`, { timeout: 120_000 }, async () => {
   const server = await startRedis();
   onTestFinished(() => server.stop());
   const asked = { calls: 0, keys: 0, most: 0, memory: [] as number[] };

@@ -9,7 +9,7 @@ import { startRedis } from '../support/redis-server.js';
 
 const page = readFileSync(join(PROJECT_ROOT, 'docs', 'redis.md'), 'utf8');
 const rightsIn = (line: RegExp): string[] =>
-  [...line.exec(page)![0].matchAll(/[~&+-][@\w:*<>|]+/g)].map(([right]) => right!);
+  [...line.exec(page)![0].matchAll(/[~&+-][@\w:*<>|]+/g)].map(([right]) => right);
 
 /** What the page says, for the namespace `bank` and the stream `changes`. */
 const rules = [
@@ -40,11 +40,7 @@ test('the documented rights are enough for everything that is sent', async () =>
       sources: [redisStream({ stream: 'changes', maxTries: 1, from: 'start' })],
     },
   });
-  const app = (
-    await Test.createTestingModule({ imports: [root] })
-      .setLogger(false)
-      .compile()
-  ).createNestApplication();
+  const app = (await Test.createTestingModule({ imports: [root] }).compile()).createNestApplication({ logger: false });
   onTestFinished(() => app.close());
   const guard = app.get(CacheGuard);
   const heard: CacheGuardEvent[] = [];

@@ -5,7 +5,7 @@ import { DONE, numbered, StreamBench, type Heard } from './support/stream.js';
 
 const benches: StreamBench[] = [];
 afterEach(async () => {
-  for (const bench of benches.splice(0)) await bench.close();
+  for (const one of benches.splice(0)) await one.close();
 });
 
 function bench(): StreamBench {

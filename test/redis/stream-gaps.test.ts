@@ -4,7 +4,7 @@ import { numbered, StreamBench } from './support/stream.js';
 
 const benches: StreamBench[] = [];
 afterEach(async () => {
-  for (const bench of benches.splice(0)) await bench.close();
+  for (const one of benches.splice(0)) await one.close();
 });
 
 function bench(url = inject('redisUrl')): StreamBench {

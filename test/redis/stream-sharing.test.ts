@@ -7,7 +7,7 @@ import { DONE, eventOf, numbered, StreamBench, type Heard } from './support/stre
 
 const benches: StreamBench[] = [];
 afterEach(async () => {
-  for (const bench of benches.splice(0)) await bench.close();
+  for (const one of benches.splice(0)) await one.close();
 });
 
 function bench(url = inject('redisUrl')): StreamBench {

@@ -19,7 +19,7 @@ const APPLIED: ActionOutcome = { kind: 'applied' };
 const LATER: ActionOutcome = { kind: 'later', reason: 'the store is away' };
 
 /** How often a value that others overtake is put again. */
-const MOST_PUTS = 5;
+const MOST_PUTS = 20;
 
 export interface ActionRooms {
   readonly clock: Clock;
@@ -94,7 +94,7 @@ export class Actions {
     for (let tries = 1; ; tries++) {
       const directives = new LoadDirectives(NEVER_ABORTED, undefined);
       directives.setVersion(version);
-      const put = await writes.put(call, value, directives);
+      const put = await writes.put(call, value, directives, tries < MOST_PUTS);
       // Another process is dealing with the same key. Of the two values the newer one stays, whichever comes last.
       if (put.stored || put.reason !== 'overlapped' || tries === MOST_PUTS) return told(put.outcome);
     }

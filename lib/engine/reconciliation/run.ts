@@ -24,7 +24,7 @@ const STEP = 100;
 const REPAIRS_AT_A_TIME = 50;
 /** A rest is as long as the work before it, within these. */
 const LEAST_REST_MS = 1;
-const LONGEST_REST_MS = 50;
+const LONGEST_REST_MS = 10;
 
 export interface RunRooms {
   readonly parts: Pick<EngineParts, 'store' | 'clock' | 'hub' | 'records'>;

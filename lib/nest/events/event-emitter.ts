@@ -31,11 +31,12 @@ const BOUNDS = { maxWaiting: 1_000 };
 export function eventEmitter(
   options: EventEmitterOptions = {},
 ): (environment: SourceEnvironment) => Promise<EventSource> {
-  const { name = 'event-emitter', types, toEvent } = options;
+  const { name = 'event-emitter', types } = options;
   if (typeof name !== 'string' || name === '') refuse('name', name, 'give a text');
   const listed: unknown = types;
   if (listed !== undefined && !(Array.isArray(listed) && listed.every((one) => typeof one === 'string')))
     refuse('types', listed, 'give a list of event types');
+  const { toEvent } = options as { readonly toEvent?: unknown };
   if (toEvent !== undefined && typeof toEvent !== 'function')
     refuse('toEvent', toEvent, 'give a function (payload, type)');
   return async (environment) => {
@@ -44,12 +45,12 @@ export function eventEmitter(
   };
 }
 
-async function emitterOf({ resolve }: SourceEnvironment): Promise<EventEmitter2> {
+async function emitterOf(environment: SourceEnvironment): Promise<EventEmitter2> {
   const peer = await import('@nestjs/event-emitter').catch((error: unknown) => {
     throw missingPeer(error, '@nestjs/event-emitter', 'The event source eventEmitter()');
   });
   try {
-    return resolve(peer.EventEmitter2);
+    return environment.resolve(peer.EventEmitter2);
   } catch (error) {
     throw new CacheGuardConfigError(
       'CG_INVALID_OPTIONS',
@@ -73,7 +74,8 @@ class EventEmitterSource implements EventSource {
 
   async open(sink: EventSink): Promise<void> {
     for (const type of new Set(this.options.types ?? sink.types)) {
-      const listener = (payload: unknown): Promise<void> => this.take(sink, payload, type);
+      // `emitAsync` waits for what a listener returns.
+      const listener = (payload: unknown): unknown => this.take(sink, payload, type);
       this.emitter.on(type, listener);
       this.unsubscribe.push(() => this.emitter.off(type, listener));
     }

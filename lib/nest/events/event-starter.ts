@@ -6,6 +6,7 @@ import type { Store } from '../../core/store.js';
 import { CacheGuard } from '../../engine/cache-guard.js';
 import type { Settings } from '../options.js';
 import { CLOCK, IDS, SETTINGS, STORE } from '../tokens.js';
+import { eventsOf } from './events-of.js';
 import { FleetRefreshes } from './fleet-refreshes.js';
 import { RuleBook } from './rule-book.js';
 import type { SourceEnvironment } from './source-environment.js';
@@ -28,15 +29,17 @@ export class EventStarter {
 
   /** @throws CacheGuardConfigError (`CG_UNKNOWN_DOMAIN`, `CG_INVALID_RULE`, `CG_MISSING_PEER`) */
   async configure(): Promise<void> {
+    const guarded = eventsOf(this.guard);
+    if (!guarded) return;
     const { connect, role, events } = this.settings;
     const { mergeWindowMs } = events;
     const rules = this.rules.list();
-    const { refreshes: local } = this.guard.events;
+    const { refreshes: local } = guarded;
     const refreshing = role === 'worker' || rules.some(({ action }) => action === 'refresh');
     if (connect && refreshing) {
       this.refreshes = await FleetRefreshes.over(connect, this.environment(), local, this.store);
     }
-    this.guard.events.configure({ rules, mergeWindowMs, refreshes: this.refreshes ?? local });
+    guarded.configure({ rules, mergeWindowMs, refreshes: this.refreshes ?? local });
   }
 
   /** @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`, `CG_INVALID_RULE`, `CG_MISSING_PEER`) */
@@ -45,7 +48,11 @@ export class EventStarter {
     const given = this.settings.events.sources;
     const sources = await Promise.all(given.map(async (one) => (typeof one === 'function' ? one(environment) : one)));
     const works = this.settings.role !== 'web' && this.store.remote;
-    await this.guard.events.follow(sources, this.rules.handledSources(), works ? this.refreshes?.source : undefined);
+    await eventsOf(this.guard)?.follow(
+      sources,
+      this.rules.handledSources(),
+      works ? this.refreshes?.source : undefined,
+    );
   }
 
   private environment(): SourceEnvironment {

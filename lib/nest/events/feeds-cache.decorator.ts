@@ -49,11 +49,12 @@ export function FeedsCache(options: FeedsCacheOptions = {}): MethodDecorator {
     for (const field of Object.keys(options)) {
       if (!FIELDS.includes(field)) refuse(field as keyof FeedsCacheOptions, `the options are ${FIELDS.join(', ')}`);
     }
-    const { source = MICROSERVICES, toEvent, ack = true } = options;
+    const { source = MICROSERVICES, ack = true } = options;
+    const { toEvent } = options as { readonly toEvent?: unknown };
     if (typeof source !== 'string' || source === '') refuse('source', 'give a text');
     if (toEvent !== undefined && typeof toEvent !== 'function') refuse('toEvent', 'give a function (payload, context)');
     if (typeof ack !== 'boolean') refuse('ack', 'give true or false');
-    setFeed(method as AnyMethod, { source, ack, toEvent: toEvent && toEvent.bind(options) });
+    setFeed(method as AnyMethod, { source, ack, toEvent: options.toEvent?.bind(options) });
     UseInterceptors(FeedsCacheInterceptor)(target, propertyKey, descriptor);
   };
 }

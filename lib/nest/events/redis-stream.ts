@@ -64,6 +64,10 @@ export function redisStream(options: RedisStreamOptions): (environment: SourceEn
         'the module has no Redis: give it redis, redisUrl or existingClient, or give this source a redis',
       );
     }
+    const isCluster = 'client' in connection && connection.client.isCluster;
+    if (isCluster && deadLetters !== undefined && calculateSlot(deadLetters) !== calculateSlot(stream)) {
+      throw refused('deadLetters', deadLetters, 'in a cluster it must be in the slot of the stream: use a hash tag');
+    }
     const { RedisStreamSource } = await import('../../adapters/redis/stream/redis-stream-source.js').catch(
       explainMissingPeer,
     );
@@ -94,10 +98,6 @@ function readOptions(options: RedisStreamOptions) {
   if (from !== 'start' && from !== 'end') throw refused('from', from, "give 'start' or 'end'");
   if (redis !== undefined && !isRecord(redis)) {
     throw refused('redis', `(${typeof redis})`, 'give { url }, { options } or { client }');
-  }
-  const isCluster = redis && 'client' in redis && redis.client.isCluster;
-  if (isCluster && deadLetters !== undefined && calculateSlot(deadLetters) !== calculateSlot(stream)) {
-    throw refused('deadLetters', deadLetters, 'in a cluster it must be in the slot of the stream: use a hash tag');
   }
   return {
     stream,

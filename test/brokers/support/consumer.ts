@@ -36,6 +36,8 @@ export interface Consumer {
   readonly events: readonly CacheGuardEvent[];
   readonly logs: LogBook;
   /** How many events had this outcome so far. */
+  /** What the transport connects with. */
+  readonly client: () => unknown;
   readonly outcomes: (outcome: string) => number;
   readonly close: () => Promise<void>;
 }
@@ -72,5 +74,12 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
       (sum, event) => sum + (event.type === 'domain-events' && event.outcome === outcome ? event.count : 0),
       0,
     );
-  return { offers: of<Offers>(Offers), events, logs, outcomes, close: () => app.close() };
+  return {
+    offers: of<Offers>(Offers),
+    events,
+    logs,
+    client: () => app.getMicroservices()[0]!.unwrap(),
+    outcomes,
+    close: () => app.close(),
+  };
 }

@@ -39,11 +39,14 @@ function die(): never {
 }
 
 function dieBefore(command: string): void {
-  const send = Redis.prototype.sendCommand;
-  Redis.prototype.sendCommand = function (this: Redis, ...args: Parameters<typeof send>) {
-    if (args[0].name.toLowerCase() === command) die();
-    return send.apply(this, args);
-  };
+  const { sendCommand } = Object.getOwnPropertyDescriptors(Redis.prototype);
+  const send = sendCommand.value as (this: Redis, ...args: readonly [{ readonly name: string }]) => unknown;
+  Object.assign(Redis.prototype, {
+    sendCommand(this: Redis, ...args: Parameters<typeof send>) {
+      if (args[0].name.toLowerCase() === command) die();
+      return send.apply(this, args);
+    },
+  });
 }
 
 serve({

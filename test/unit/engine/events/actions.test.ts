@@ -91,7 +91,7 @@ describe('actions', () => {
     expect(once.did).toHaveLength(2);
     const ever = setUp({ put: () => OVERLAPPED });
     expect(await ever.actions.do(of({ update }))).toEqual(APPLIED);
-    expect(ever.did).toHaveLength(5);
+    expect(ever.did).toHaveLength(20);
     const older = setUp({ put: () => ({ outcome: 'applied', stored: false, reason: 'older-version' }) });
     expect(await older.actions.do(of({ update }))).toEqual(APPLIED);
     expect(older.did).toHaveLength(1);
