@@ -139,6 +139,8 @@ export type {
 
 export type { Codec } from './core/codec.js';
 export type { Clock } from './core/clock.js';
+export type { Ledger } from './core/ledger.js';
+export type { Board, Records, WalkedEntry } from './core/fleet-notes.js';
 export type {
   AcquireReply,
   AcquireRequest,
@@ -146,6 +148,7 @@ export type {
   BeatRequest,
   CommitReply,
   CommitRequest,
+  KnownVersion,
   ReadReply,
   ReleaseRequest,
   Signal,

@@ -82,7 +82,7 @@ export const awayMutations = [
   breaking(9)(
     'away: refreshes behind go before waiting persons',
     'engine/flight.ts',
-    "this.source.enter(this.waiters.size > 0 ? 'foreground' : 'background')",
+    "this.source.enter(this.urgent() ? 'foreground' : 'background')",
     "this.source.enter('background')",
     [LOADS, 'a waiting person goes before the refreshes behind [redis]'],
   ),
@@ -125,7 +125,7 @@ export const awayMutations = [
   breaking(9)(
     'away: a put is not made an invalidation',
     'engine/writes.ts',
-    "return { outcome: await this.invalidate(call), stored: false, reason: 'store-away' };",
+    "return { outcome: await this.invalidate(call, reached.version), stored: false, reason: 'store-away' };",
     "return { outcome: 'pending', stored: false, reason: 'store-away' };",
     [PENDING, `a put: ${EVERYWHERE}`],
   ),
