@@ -6,10 +6,14 @@ import { EventJournal, type HandledEvent } from './event-journal.js';
 const RECONCILED = 'offers';
 const SHOWN = 10;
 
+interface ShownReconciliation extends LastReconciliation {
+  readonly domain: string;
+}
+
 export interface EventStatus {
   readonly outbox: OutboxStatus;
   readonly events: readonly HandledEvent[];
-  readonly reconciliation: ({ readonly domain: string } & LastReconciliation) | null;
+  readonly reconciliation: ShownReconciliation | null;
 }
 
 @Controller('api/events')

@@ -1,8 +1,9 @@
 import { Injectable, Scope } from '@nestjs/common';
 import { Cached, CacheGuard, CacheGuardModule, Follows, type DomainEvent } from 'nestjs-cache-guard';
-import { describe, expect, inject, test } from 'vitest';
+import { Redis } from 'ioredis';
+import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { uniqueNamespace } from '../support/namespace.js';
-import { failureOf, startApp } from './support/app.js';
+import { failureOf, gate, startApp } from './support/app.js';
 
 interface OfferChanged {
   readonly segment: string;
@@ -99,6 +100,46 @@ describe.each(['memory', 'redis'])('@Follows on %s', (store) => {
     const verdict = await guard.events.publish(event('offer.changed', null));
     expect(verdict).toMatchObject({ kind: 'retry', reason: expect.stringContaining('@Follows on Offers.') });
   });
+});
+
+test('what the event says with which arguments is not recorded', async () => {
+  const namespace = uniqueNamespace('unrecorded');
+  const redisUrl = inject('redisUrl');
+  const rule = { on: 'offer.sold', domain: 'sold', key: () => 'gold', action: 'refresh' } as const;
+  const both = { ...domains, sold: domains.offers };
+  const root = CacheGuardModule.forRoot({ namespace, redisUrl, domains: both, events: { rules: [rule] } });
+  const { of, guard } = await startApp({ imports: [root], providers: [Offers] });
+  await of<Offers>(Offers).find('gold');
+  await guard.getOrLoad({ domain: 'sold', key: 'gold' }, async () => 1);
+  const redis = new Redis(redisUrl);
+  onTestFinished(() => redis.disconnect());
+  await expect.poll(() => redis.keys(`${namespace}:a:*`)).toEqual([`${namespace}:a:{sold:::s.gold}`]);
+});
+
+test('a worker that ends gives back what it has not done', async () => {
+  const shared = { namespace: uniqueNamespace('handed'), redisUrl: inject('redisUrl') };
+  const startWorker = (load: () => Promise<string>) => {
+    @Injectable()
+    class Slow {
+      @Follows({ on: 'offer.changed', args: ({ data }: Changed) => [data.segment], action: 'refresh' })
+      @Cached({ domain: 'offers', name: 'slow', key: (segment: string) => segment })
+      find(_segment: string): Promise<string> {
+        return load();
+      }
+    }
+    return startApp({ imports: [CacheGuardModule.forRoot({ ...shared, domains })], providers: [Slow] });
+  };
+  const called = gate();
+  const first = await startWorker(() => {
+    called.open();
+    return new Promise(() => {});
+  });
+  await first.guard.events.publish(event('offer.changed', { segment: 'gold' }));
+  await called.passed;
+  const second = await startWorker(async () => 'new');
+  await first.app.close();
+  const value = () => second.guard.peek({ domain: 'offers', name: 'slow', key: 'gold' });
+  await expect.poll(value, { timeout: 10_000 }).toMatchObject({ state: 'fresh', value: 'new' });
 });
 
 describe('refused', () => {

@@ -1,4 +1,5 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { Cluster } from 'ioredis';
+import { afterEach, describe, expect, inject, it } from 'vitest';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { StreamLink } from '../../lib/adapters/redis/stream/stream-link.js';
 import { startSentinel } from '../support/redis-sentinel.js';
@@ -140,6 +141,17 @@ describe('StreamLink', () => {
     expect(await ended).toMatchObject({ code: 'CG_STORE_UNAVAILABLE' });
     expect(clock.pending).toBe(0);
     await expect(link.run('s', 'PING', (node) => node.callBuffer('PING'))).rejects.toThrow('closed');
+  });
+
+  it('ends what waits for a connection to a cluster when it is closed', async () => {
+    const client = new Cluster(inject('clusterNodes'), { lazyConnect: true });
+    const clock = new FakeClock();
+    const link = new StreamLink({ client }, clock, 10_000);
+    const waiting = link.run('s', 'PING', (node) => node.callBuffer('PING')).catch((error: unknown) => error);
+    link.close();
+    expect(await waiting).toMatchObject({ code: 'CG_STORE_UNAVAILABLE' });
+    expect(clock.pending).toBe(0);
+    client.disconnect();
   });
 
   it('opens a new connection after a command that was not answered', async () => {

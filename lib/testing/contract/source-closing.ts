@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { closed, DONE, event, events, Gate, opened, quiet, until, type EventSourceCase } from './source-scenario.js';
+import { closed, DONE, eventOf, events, Gate, opened, quiet, until, type EventSourceCase } from './source-scenario.js';
 
 export const closingCases: readonly EventSourceCase[] = [
   {
@@ -18,7 +18,7 @@ export const closingCases: readonly EventSourceCase[] = [
       await until('it has come', () => one.listener.ids.includes('a'));
       await closed(one);
       const told = one.listener.lags.length;
-      await harness.publish([event('b')]);
+      await harness.publish([eventOf('b')]);
       await quiet();
       assert.deepEqual(one.listener.ids, ['a']);
       assert.equal(one.listener.late, 0);

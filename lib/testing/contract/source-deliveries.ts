@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { closed, DONE, event, events, Gate, opened, until, type EventSourceCase } from './source-scenario.js';
+import { closed, DONE, eventOf, events, Gate, opened, until, type EventSourceCase } from './source-scenario.js';
 
 export const deliveryCases: readonly EventSourceCase[] = [
   {
@@ -15,7 +15,7 @@ export const deliveryCases: readonly EventSourceCase[] = [
       const [first] = listener.deliveries;
       assert.equal(first!.tries, 0);
       const { id, source, type, subject, data } = first!.event as Record<string, unknown>;
-      assert.deepEqual({ id, source, type, subject, data }, event('e0'));
+      assert.deepEqual({ id, source, type, subject, data }, eventOf('e0'));
       await closed(one);
     },
   },
@@ -23,9 +23,9 @@ export const deliveryCases: readonly EventSourceCase[] = [
     name: 'two events of one id and of different sources are two',
     async run(harness) {
       const one = await opened(await harness.create());
-      await harness.publish([event('a'), { ...event('a'), source: '/elsewhere' }]);
+      await harness.publish([eventOf('a'), { ...eventOf('a'), source: '/elsewhere' }]);
       await until('both have come', () => one.listener.deliveries.length >= 2);
-      const sources = one.listener.deliveries.map(({ event: it }) => (it as { source: string }).source);
+      const sources = one.listener.deliveries.map(({ event }) => (event as { source: string }).source);
       assert.deepEqual(sources, ['/contract', '/elsewhere']);
       await closed(one);
     },

@@ -88,12 +88,12 @@ export async function closed(...all: readonly Opened[]): Promise<void> {
   for (const { listener } of all) listener.closed = true;
 }
 
-export function event(id: string): PublishedEvent {
+export function eventOf(id: string): PublishedEvent {
   return { id, source: '/contract', type: 'changed', subject: id, data: { of: id } };
 }
 
 export function events(...ids: readonly string[]): PublishedEvent[] {
-  return ids.map(event);
+  return ids.map(eventOf);
 }
 
 export async function until(what: string, holds: () => boolean): Promise<void> {

@@ -88,7 +88,7 @@ export class StreamWork {
     if (this.batches.size > 0) await new Promise<void>((resolve) => (this.idle = resolve));
   }
 
-  /** Nothing that is decided from now on is told to anybody: it has been given back. */
+  /** What fails from now on is told to nobody: it has been given back. */
   end(): void {
     this.ended = true;
   }
@@ -109,11 +109,7 @@ export class StreamWork {
   private async deliver(decoded: readonly Decoded[]): Promise<void> {
     if (decoded.length === 0) return;
     const { group, sink, clock, maxTries, retryAfterMs } = this.options;
-    const verdicts = await sink.deliver(decoded.map(deliveryOf)).catch((error: unknown) => {
-      sink.trouble(error);
-      return [];
-    });
-    if (this.ended) return;
+    const verdicts = (await this.attempt(sink.deliver(decoded.map(deliveryOf)))) ?? [];
     const done: string[] = [];
     const later: { id: string; count: number }[] = [];
     const dead: Dead[] = [];
