@@ -109,6 +109,23 @@ describe('what a stream has lost', () => {
     expect(heard.told).toEqual(['lost: events were removed before anybody read them', 'a', 'c', 'd']);
   });
 
+  it('deleted with nothing behind it: told once in the fleet', async () => {
+    const b = bench();
+    const { heard: before, source } = await b.follow();
+    await b.publish('first');
+    await came(before, 'first');
+    await source.close();
+    await b.publish('a');
+    const [, deleted] = await b.raw.xrange(b.stream, '-', '+');
+    await b.raw.xdel(b.stream, deleted![0]);
+    const { heard } = await b.follow();
+    await until('it is told and dealt with', async () => heard.losses.length > 0 && heard.lags.length > 1);
+    const other = await b.follow();
+    await b.publish('b');
+    await until('it came', async () => [...heard.ids, ...other.heard.ids].includes('b'));
+    expect([heard.losses, other.heard.losses]).toEqual([['lost: events were removed before anybody read them'], []]);
+  });
+
   it('trimmed while it was pending with a process that has died: told, and the rest is dealt with', async () => {
     const b = bench();
     await b.makeGroup();

@@ -13,6 +13,7 @@ import type { EntryKey } from '../../core/keys.js';
  * | `<ns>:a:{<key>}`        | the last call behind it: key and arguments  |
  * | `<ns>:b:{<name>}`       | a note of one process for the others        |
  * | `<ns>:d:{events}:*`     | events that were dealt with                 |
+ * | `<ns>:w:{refreshes}`    | stream of refreshes for the workers         |
  * | `<ns>:live`             | processes by the time of their last beat    |
  * | `<ns>:all`              | channel of invalidations                    |
  * | `<ns>:p:<process>`      | channel to one process                      |
