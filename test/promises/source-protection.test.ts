@@ -291,7 +291,7 @@ describe('the cap on loads per second: the fleet', () => {
       await until(() => log.now() - from > 2_000);
       // Evenly spread in each process, which can make one more in each of them.
       // Turns that come late on a busy machine, and those after them that do not, lie closer together.
-      expect(log.mostWithin(1_000)).toBeLessThanOrEqual(60 * 1.05 + size);
+      expect(log.mostWithin(1_000)).toBeLessThanOrEqual(60 * 1.1 + size);
       expect(log.times.length).toBeGreaterThan(80);
       log.leaving.abort();
     });
