@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { fork } from 'node:child_process';
 import { cpus } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Module, type INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -17,6 +18,7 @@ import type { Sighting } from './event-watcher.js';
 const EVENTS = 50_000;
 const ROUNDS = 3;
 const PROBES = 300;
+const MERGE_WINDOW_MS = 50;
 const NAMESPACE = 'bench';
 
 interface Change {
@@ -52,14 +54,15 @@ async function fill(redis: Redis, stream: string, keys: number): Promise<void> {
 
 /** Reads and acknowledges, and does nothing else. */
 async function bareLoop(redis: Redis, stream: string, batch: number): Promise<number> {
-  await redis.xgroup('CREATE', stream, 'bare', '0');
+  const group = `bare${batch}`;
+  await redis.xgroup('CREATE', stream, group, '0');
   const enough = Math.min(EVENTS, batch * 10_000);
   const began = performance.now();
   let read = 0;
   while (read < enough) {
-    const reply = await redis.xreadgroup('GROUP', 'bare', 'one', 'COUNT', batch, 'STREAMS', stream, '>');
+    const reply = await redis.xreadgroup('GROUP', group, 'one', 'COUNT', batch, 'STREAMS', stream, '>');
     const [, entries] = (reply as [string, [string, string[]][]][])[0]!;
-    await redis.xack(stream, 'bare', ...entries.map(([id]) => id));
+    await redis.xack(stream, group, ...entries.map(([id]) => id));
     read += entries.length;
   }
   return read / ((performance.now() - began) / 1_000);
@@ -116,6 +119,8 @@ async function effect(redis: Redis, redisUrl: string): Promise<number[]> {
   watcher.send('start');
   await next;
   for (let i = 1; i <= PROBES; i++) {
+    // One after the other: what comes within the window of the one before is merged, and waits for its end.
+    await setTimeout(2 * MERGE_WINDOW_MS);
     next = sighted();
     await redis.set('source', i);
     const sentAt = performance.timeOrigin + performance.now();

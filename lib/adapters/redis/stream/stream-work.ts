@@ -5,7 +5,7 @@ import { eventIn, type StreamEntry } from './stream-entry.js';
 import type { StreamGroup } from './stream-group.js';
 
 /** Batches that are dealt with while the next one is read. */
-const BATCHES = 4;
+const BATCHES = 16;
 /** One that takes longer holds up no other, up to so many. */
 const SLOW_MS = 1_000;
 const SLOW_BATCHES = 64;
