@@ -1,5 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import { Cached, CacheGuard, CacheGuardModule, type DomainEvent, type EventRule } from 'nestjs-cache-guard';
+import {
+  Cached,
+  CacheGuard,
+  CacheGuardModule,
+  type DomainEvent,
+  type EventRule,
+  type EventSource,
+} from 'nestjs-cache-guard';
 import { describe, expect, inject, test } from 'vitest';
 import { uniqueNamespace } from '../support/namespace.js';
 import { failureOf, startApp } from './support/app.js';
@@ -51,4 +58,42 @@ test('a rule for a domain that does not exist fails at boot', async () => {
   const rule = { on: 'offer.changed', domain: 'ofers', all: true } as const;
   const root = CacheGuardModule.forRoot({ namespace: 'a', domains, events: { rules: [rule] } });
   expect(await failureOf(() => startApp({ imports: [root] }))).toMatchObject({ code: 'CG_UNKNOWN_DOMAIN' });
+});
+
+describe('event sources of the user', () => {
+  class Recorded implements EventSource {
+    readonly calls: string[] = [];
+
+    constructor(
+      readonly name: string,
+      readonly delivery: EventSource['delivery'] = 'shared',
+      private readonly failure?: Error,
+    ) {}
+
+    async open(): Promise<void> {
+      this.calls.push('open');
+      if (this.failure) throw this.failure;
+    }
+
+    async close(): Promise<void> {
+      this.calls.push('close');
+    }
+  }
+
+  const appOf = (sources: readonly EventSource[], rules: readonly EventRule[]) => ({
+    imports: [CacheGuardModule.forRoot({ namespace: uniqueNamespace('events'), domains, events: { rules, sources } })],
+  });
+  const rule = { on: 'offer.changed', domain: 'offers', all: true } as const;
+
+  test('are closed again when another one keeps the application from starting', async () => {
+    const [good, bad] = [new Recorded('good'), new Recorded('bad', 'shared', new Error('no way in'))];
+    expect(await failureOf(() => startApp(appOf([good, bad], [rule])))).toMatchObject({ message: 'no way in' });
+    expect(good.calls.slice(0, 2)).toEqual(['open', 'close']);
+  });
+
+  test('are left to others who have rules for them, where an event reaches one process only', async () => {
+    const [shared, each] = [new Recorded('shared'), new Recorded('each', 'each')];
+    await startApp(appOf([shared, each], [{ ...rule, from: 'each' }]));
+    expect([shared.calls, each.calls]).toEqual([[], ['open']]);
+  });
 });

@@ -3,6 +3,7 @@ import { FakeClock } from 'nestjs-cache-guard/testing';
 import { expect, onTestFinished, test } from 'vitest';
 
 const EVENT = { id: '1', source: '/bank', type: 'changed', data: undefined };
+const row = { position: 1, event: JSON.stringify(EVENT), queued_ms: 0 };
 
 /** A table that understands what the relay asks of it. */
 class Table {
@@ -108,4 +109,22 @@ test('closing ends as soon as the batch under way does', async () => {
 test('what the rules of the process cannot do yet comes again', async () => {
   const destination = new InProcessDestination(async () => [{ kind: 'later', reason: 'the store is away' }]);
   await expect(destination.append([EVENT])).rejects.toThrow('the store is away');
+});
+
+test.each<[string, RunSql]>([
+  ['come without their position', async (sql) => (sql.startsWith('select') ? [{ EVENT: 1 }] : [])],
+  ['are not deleted', async (sql) => (sql.startsWith('select') ? [row] : [])],
+])('rows that %s are a failure, and no reason to go on at once', async (_, run) => {
+  let reads = 0;
+  const query: RunSql = async (sql, params) => {
+    if (sql.startsWith('select')) reads++;
+    return run(sql, params);
+  };
+  const troubles: unknown[] = [];
+  const reports = { lag: () => {}, deadLettered: () => {}, trouble: (error: unknown) => troubles.push(error) };
+  const { relay, clock } = relayOf(new Table(0), { query, reports });
+  relay.start();
+  await clock.run(0);
+  expect(reads).toBeLessThan(3);
+  expect(troubles).toEqual([expect.objectContaining({ message: expect.stringContaining('query') as string })]);
 });

@@ -11,6 +11,10 @@ const MAX_BACKOFF_MS = 30_000;
 /** How long `close` waits for a batch that is under way. */
 const CLOSE_PATIENCE_MS = 5_000;
 
+/** Of a query function that does not return rows by the names of their columns, or whose deletions have no effect. */
+const STUCK =
+  'rows of the outbox are still there after they were deleted, or come without their position; look at `query`';
+
 export interface OutboxRelayOptions {
   readonly outbox: SqlOutbox;
   /** Runs a statement outside of any transaction of the application. */
@@ -129,8 +133,12 @@ export class OutboxRelay {
 
   private async drain(signal: AbortSignal): Promise<void> {
     const { outbox, query, reports } = this.options;
+    let before: unknown;
     while (!signal.aborted && this.state === 'started') {
       const rows = await outbox.read(query, this.batch);
+      // Sent and deleted, and there again: to go on at once would be to go on for ever.
+      if (rows.length > 0 && rows[0]!.position === before) throw new Error(STUCK);
+      before = rows[0]?.position;
       reports?.lag(this.ageOf(rows[0]?.queuedMs));
       if (rows.length === 0) return;
       await this.move(rows);

@@ -144,9 +144,26 @@ export class DomainEvents {
    */
   async follow(sources: readonly EventSource[], handled: Iterable<string> = [], work?: EventSource): Promise<void> {
     this.checkNames(sources, handled);
-    this.sources = work ? [...sources, work] : sources;
-    const opening = sources.map((source) => source.open(this.sinkOf(source)));
-    await Promise.all([...opening, work?.open(this.workSinkOf(work))]);
+    // A process without a rule for them would acknowledge what the others of its group have rules for.
+    const followed = sources.filter((source) => source.delivery === 'each' || this.isFollowed(source));
+    this.sources = work ? [...followed, work] : followed;
+    try {
+      const opening = followed.map(async (source) => source.open(this.sinkOf(source)));
+      await Promise.all([...opening, work?.open(this.workSinkOf(work))]);
+    } catch (error) {
+      await Promise.allSettled(this.sources.map((source) => source.close()));
+      throw error;
+    }
+  }
+
+  private isFollowed(source: EventSource): boolean {
+    return (
+      this.typesOf(source).length > 0 || this.domains.list().some(({ freshBy }) => freshBy?.source === source.name)
+    );
+  }
+
+  private typesOf({ name }: EventSource): string[] {
+    return this.rules.filter(({ from }) => !from || from.has(name)).flatMap(({ on }) => [...on]);
   }
 
   /** Resolves when every source has given back what it was dealing with. */
@@ -173,12 +190,12 @@ export class DomainEvents {
     };
   }
 
-  private sinkOf({ name: source }: EventSource): EventSink {
+  private sinkOf(from: EventSource): EventSink {
+    const { name: source } = from;
     const { sourceHealth, parts } = this.rooms;
     const { hub } = parts;
-    const types = this.rules.filter(({ from }) => !from || from.has(source)).flatMap(({ on }) => [...on]);
     return {
-      types: [...new Set(types)],
+      types: [...new Set(this.typesOf(from))],
       deliver: (deliveries) => this.intake!.take(source, deliveries),
       deadLettered: (_event, reason) => this.deadLettered(source, reason),
       lag: (lagMs) => {

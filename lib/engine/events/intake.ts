@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { identityOf, readEvent, type DomainEvent } from '../../core/domain-event.js';
 import { isCacheGuardError } from '../../core/errors.js';
 import type { Delivery, Verdict } from '../../core/event-source.js';
@@ -14,6 +15,7 @@ import type { Wanted } from './wanted.js';
 const DUPLICATE: Verdict = { kind: 'done', outcome: 'duplicate' };
 const UNMATCHED: Verdict = { kind: 'done', outcome: 'unmatched' };
 const APPLIED: Verdict = { kind: 'done', outcome: 'applied' };
+const NO_FOLLOWERS: Followers = { rules: [], fingerprint: '' };
 
 export interface IntakeRooms {
   readonly rules: readonly Rule[];
@@ -22,6 +24,14 @@ export interface IntakeRooms {
   readonly ledger: Ledger;
   readonly actions: Actions;
   readonly hub: EventHub;
+}
+
+interface Followers {
+  readonly rules: readonly Rule[];
+  /**
+   * Of these rules: that an event was dealt with by others, of another source or application, says nothing about them.
+   */
+  readonly fingerprint: string;
 }
 
 interface Arrived {
@@ -33,6 +43,7 @@ interface Arrived {
 /** From what a source delivers to what is done about it: reads, recognises repeats, applies the rules. */
 export class Intake {
   private readonly byType = new Map<string, Rule[]>();
+  private readonly followers = new Map<string, Followers>();
   /** What is being dealt with here: a repeat of it has the same fate. */
   private readonly underway = new Map<string, Promise<Verdict>>();
 
@@ -52,12 +63,12 @@ export class Intake {
         verdicts.push(Promise.resolve({ kind: 'poison', reason: event.malformed }));
         continue;
       }
-      const rules = (this.byType.get(event.type) ?? []).filter(({ from }) => !from || from.has(source));
+      const { rules, fingerprint } = this.followersOf(source, event.type);
       if (rules.length === 0) {
         verdicts.push(Promise.resolve(UNMATCHED));
         continue;
       }
-      const identity = identityOf(event);
+      const identity = identityOf(event) + fingerprint;
       const first = this.underway.get(identity);
       if (first) {
         verdicts.push(first.then((verdict) => (verdict.kind === 'done' ? DUPLICATE : verdict)));
@@ -79,6 +90,26 @@ export class Intake {
     return all;
   }
 
+  private followersOf(source: string, type: string): Followers {
+    const all = this.byType.get(type);
+    if (!all) return NO_FOLLOWERS;
+    const name = `${source.length}:${source}${type}`;
+    let known = this.followers.get(name);
+    if (!known) {
+      const rules = all.filter(({ from }) => !from || from.has(source));
+      const parts = rules.map(({ domain, name: space, place, action, scope, mode }) => [
+        domain,
+        space,
+        place,
+        action,
+        scope,
+        mode,
+      ]);
+      this.followers.set(name, (known = { rules, fingerprint: crc32(JSON.stringify(parts)).toString(36) }));
+    }
+    return known;
+  }
+
   private async decide(arrived: readonly Arrived[]): Promise<Verdict[]> {
     // While the ledger is away nothing is known: to do something again is harmless, and what nobody delivers again would be lost.
     const known = await this.rooms.ledger.known(arrived.map(({ identity }) => identity)).catch(() => []);
@@ -91,17 +122,19 @@ export class Intake {
 
   private async apply({ event, rules }: Arrived): Promise<Verdict> {
     const wanted: Wanted[] = [];
+    let verdict = APPLIED;
     for (const rule of rules) {
       try {
         // One by one: a list of a hundred thousand is too long for the arguments of one call.
         for (const one of this.wantedBy(rule, event)) wanted.push(one);
       } catch (error) {
+        // What the other rules want is done all the same: they may be another bounded context's.
         const reason = `rule ${rule.place}: ${messageOf(error)}`;
-        return { kind: isCacheGuardError(error) ? 'poison' : 'retry', reason };
+        if (verdict.kind !== 'retry') verdict = { kind: isCacheGuardError(error) ? 'poison' : 'retry', reason };
       }
     }
     const outcomes = await Promise.all(wanted.map((one) => this.rooms.actions.do(one)));
-    return outcomes.reduce(worse, APPLIED);
+    return outcomes.reduce(worse, verdict);
   }
 
   private wantedBy(rule: Rule, event: DomainEvent): Wanted[] {

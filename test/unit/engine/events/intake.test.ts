@@ -71,6 +71,37 @@ describe('the intake', () => {
     expect(await take([event('3', { type: 'y' }), event('4', { type: 'z' })])).toEqual([APPLIED, UNMATCHED]);
   });
 
+  it('does what the other rules want when one of them throws, and says so', async () => {
+    const broken = {
+      ...offer,
+      key: () => {
+        throw new Error('no key');
+      },
+    };
+    const { take, wanted, ledger } = setUp([broken, { ...offer, domain: 'private' }]);
+    const known = vi.spyOn(ledger, 'remember');
+    expect(await take([event('1')])).toEqual([{ kind: 'retry', reason: expect.stringContaining('rules[0]') }]);
+    expect(wanted.map(({ policy }) => policy.domain)).toEqual(['private']);
+    expect(known).not.toHaveBeenCalled();
+    const unusable = setUp([
+      { ...offer, key: () => NaN },
+      { ...offer, domain: 'private' },
+    ]);
+    expect(await unusable.take([event('1')])).toMatchObject([{ kind: 'poison' }]);
+    expect(unusable.wanted).toHaveLength(1);
+  });
+
+  it('takes no event for a repeat that other rules have dealt with: of another source, or another application', async () => {
+    const { take, wanted } = setUp([
+      { ...offer, from: 'here' },
+      { ...offer, domain: 'private', from: 'there' },
+    ]);
+    const both = await Promise.all([take([event('1')], 'here'), take([event('1')], 'there')]);
+    expect(both.flat()).toEqual([APPLIED, APPLIED]);
+    expect(wanted.map(({ policy }) => policy.domain)).toEqual(['offers', 'private']);
+    expect(await take([event('1')], 'there')).toEqual([DUPLICATE]);
+  });
+
   it('makes of rules what they say', async () => {
     const { take, wanted } = setUp([
       { ...offer, version: () => 7 },
