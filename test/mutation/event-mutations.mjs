@@ -35,9 +35,23 @@ export const eventMutations = [
   breaking(12)(
     'the same type and data count as the same event',
     INTAKE,
-    'const identity = identityOf(event);',
+    'const identity = identityOf(event) + fingerprint;',
     'const identity = JSON.stringify([event.type, event.data]);',
     [TWICE, 'twice is one action; another id with the same content is a second one [memory]'],
+  ),
+  breaking(12)(
+    'what other rules did makes a repeat',
+    INTAKE,
+    'identityOf(event) + fingerprint;',
+    'identityOf(event);',
+    [TWICE, 'does not make it a repeat for rules that have not seen it [memory]'],
+  ),
+  breaking(12)(
+    'one rule that throws keeps the others from acting',
+    INTAKE,
+    'const outcomes = await Promise.all(wanted.map((one) => this.rooms.actions.do(one)));',
+    'const outcomes = verdict === APPLIED ? await Promise.all(wanted.map((one) => this.rooms.actions.do(one))) : [];',
+    [TWICE, 'is not remembered, and what other rules want is done: a version that is none [memory]'],
   ),
   breaking(12)('nothing is remembered', INTAKE, 'if (applied.length > 0) await', 'if (false) await', [
     TWICE,

@@ -95,6 +95,21 @@ describe('the same source and id', () => {
   );
 });
 
+describe('what others did about it', () => {
+  promise(12, 'does not make it a repeat for rules that have not seen it', BOTH, async (fleet) => {
+    const rules = [
+      { ...RULE, from: 'one' },
+      { ...RULE, domain: 'rates', from: 'two' },
+    ];
+    const [a, b] = (await started(fleet, 2, rules)) as [Member, Member];
+    const one = event('gold');
+    expect(await a.guard.events.deliver('one', [one])).toEqual([APPLIED]);
+    expect(await b.guard.events.deliver('two', [one])).toEqual([APPLIED]);
+    expect(b.all('invalidation').map(({ domain }) => domain)).toEqual(['rates']);
+    expect(await a.guard.events.deliver('two', [one])).toEqual([DUPLICATE]);
+  });
+});
+
 describe('what failed', () => {
   promise(12, 'is not remembered: a rule that throws, in whatever it is asked', BOTH, async (fleet) => {
     let broken = true;
@@ -121,11 +136,12 @@ describe('what failed', () => {
     expect(await a.guard.events.publishAll(events)).toEqual(events.map(() => DUPLICATE));
   });
 
-  promise(12, 'is not remembered, and nothing of it is done: a version that is none', BOTH, async (fleet) => {
+  promise(12, 'is not remembered, and what other rules want is done: a version that is none', BOTH, async (fleet) => {
     const [a] = (await started(fleet, 1, [{ ...RULE, domain: 'rates' }, UPDATE])) as [Member];
     const one = event('gold', { data: 2n ** 64n });
     expect(await a.guard.events.publish(one)).toMatchObject({ kind: 'retry' });
-    expect(a.all('invalidation')).toHaveLength(0);
+    expect(a.all('invalidation').map(({ domain }) => domain)).toEqual(['rates']);
+    await expectNotFresh([a], GOLD, 'value 18446744073709551616');
     expect(await a.guard.events.publish({ ...one, data: 7n })).toEqual(APPLIED);
     await expectFresh([a], GOLD, 'value 7');
   });
@@ -137,7 +153,7 @@ describe('what failed', () => {
     const enqueue = async (): Promise<void> => {
       if (broken) throw new Error('full');
     };
-    a.guard.events.configure({ rules, mergeWindowMs: 0, refreshes: { enqueue } });
+    for (const { guard } of [a, b]) guard.events.configure({ rules, mergeWindowMs: 0, refreshes: { enqueue } });
     const one = event('gold');
     expect(await a.guard.events.publish(one)).toEqual({ kind: 'retry', reason: 'Error: full' });
     broken = false;
