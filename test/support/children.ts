@@ -41,7 +41,8 @@ export async function endChild(
 ): Promise<void> {
   if (!isRunning(child)) return;
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  child.kill('SIGCONT');
+  // A paused child hears nothing else before it goes on; the one signal that it need not hear leaves it no time to act.
+  if (signal !== 'SIGKILL') child.kill('SIGCONT');
   child.kill(signal);
   const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
   await ended;
