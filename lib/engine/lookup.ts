@@ -49,7 +49,7 @@ export class Lookup {
       // Asked for meanwhile, or of a tag that only the entry names.
       this.refuseIfPending(call, this.parse(call, reply).entry?.stamps.map(({ name }) => name) ?? []);
       seen = found;
-      return seen;
+      return seen.found === undefined ? (this.survivor(call, reply) ?? seen) : seen;
     } finally {
       this.near.fill(ticket, call, seen);
     }
@@ -122,6 +122,17 @@ export class Lookup {
     const settling = this.health.doubts(entry.beganMs, reply.nowMs) ? 'settling' : undefined;
     const doubt = entry.epoch === reply.epoch ? settling : 'epoch';
     return { entry, drift: driftOf(entry.stamps, reply.generations), doubt };
+  }
+
+  /**
+   * What a server has lost that came back without its data may still be in this process's memory. Once the fleet has settled, a removal that
+   * memory has not heard of is possible, and the store, which has nothing, could not tell.
+   */
+  private survivor(call: GuardedCall, { epoch, nowMs, generations }: ReadReply): Snapshot | undefined {
+    const kept = this.near.doubted(call, 'epoch');
+    const entry = kept?.found.entry;
+    if (!entry || entry.epoch === epoch || !this.health.doubts(entry.beganMs, nowMs)) return undefined;
+    return { ...kept, found: { ...kept.found, drift: driftOf(entry.stamps, generations) } };
   }
 
   private refuseIfPending({ key, policy }: GuardedCall, generations: readonly GenerationName[]): void {

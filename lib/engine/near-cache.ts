@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { elapsedSince, instant, type Clock } from '../core/clock.js';
-import { decide } from '../core/decide.js';
+import { decide, type Doubt, type EntryView } from '../core/decide.js';
 import { FLAG, type Entry } from '../core/entry.js';
 import type { GenerationName } from '../core/generations.js';
 import { domainOf, type EntryKey } from '../core/keys.js';
@@ -39,6 +39,11 @@ export interface Near {
   readonly nowMs: number;
 }
 
+/** A value of this process's memory that nobody vouches for. */
+export interface Doubted extends Snapshot {
+  readonly found: EntryView;
+}
+
 /**
  * The tier in this process's memory (L1). What it holds is fresh only as long as the signals of the fleet are known to arrive; else, and
  * while the store is away, it may be served as stale, where the policy allows that.
@@ -73,15 +78,15 @@ export class NearCache {
     return decision.kind === 'serve' && !decision.stale ? { seen: kept.seen, nowMs } : undefined;
   }
 
-  /** What is kept, for a reader whom the store does not answer. */
-  doubted({ policy, key, mark }: GuardedCall): Snapshot | undefined {
+  /** What is kept, for a reader whom the store does not answer, or cannot answer any more. */
+  doubted({ policy, key, mark }: GuardedCall, doubt: Doubt = 'store-unavailable'): Doubted | undefined {
     const kept = policy.l1 && this.tiers.get(policy.domain)?.get(key);
     if (!kept || typeof kept.seen.found !== 'object') return undefined;
     // Loaded without the store, it has this machine's time, and the reader's own write another one.
     if (mark && kept.era === UNTRUSTED) return undefined;
     const readAt = instant(this.clock);
     const nowMs = kept.seen.nowMs + elapsedSince(kept.seen.readAt, this.clock);
-    return { ...kept.seen, found: { ...kept.seen.found, doubt: 'store-unavailable' }, nowMs, readAt };
+    return { ...kept.seen, found: { ...kept.seen.found, doubt }, nowMs, readAt };
   }
 
   /** To be taken before the command is sent whose reply is to be kept; `undefined` where nothing is. */

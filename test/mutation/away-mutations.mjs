@@ -51,9 +51,30 @@ export const awayMutations = [
   breaking(9)(
     'away: what memory gives without the store passes for fresh',
     'engine/near-cache.ts',
-    "doubt: 'store-unavailable' }",
-    'doubt: undefined }',
+    'found: { ...kept.seen.found, doubt }, nowMs',
+    'found: { ...kept.seen.found, doubt: undefined }, nowMs',
     [LOADS, 'what was loaded meanwhile is kept in memory, as stale, up to its hard TTL [redis]'],
+  ),
+  breaking(9)(
+    'away: what a server has lost, memory does not stand in for',
+    'engine/lookup.ts',
+    '(this.survivor(call, reply) ?? seen)',
+    'seen',
+    [SETTLING, 'empty: memory stands in for a source that fails, until the fleet has settled [redis]'],
+  ),
+  breaking(9)(
+    'away: memory stands in for what somebody may have removed',
+    'engine/lookup.ts',
+    ' || entry.epoch === epoch',
+    '',
+    [SETTLING, 'not empty, but without one key: nothing stands in, it may have been removed [redis]'],
+  ),
+  breaking(9)(
+    'away: memory stands in long after the return',
+    'engine/lookup.ts',
+    ' || !this.health.doubts(entry.beganMs, nowMs)) return undefined;',
+    ') return undefined;',
+    [SETTLING, 'empty: memory stands in for a source that fails, until the fleet has settled [redis]'],
   ),
   breaking(9)(
     'away: without the store, the source is asked again at once after a failure',

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
 import type { DomainPolicies } from 'nestjs-cache-guard';
 import type { RedisServer } from '../support/redis-server.js';
-import { areBack, COMMAND_MS, knowAway, ownRedis, see } from './support/away.js';
+import { areBack, COMMAND_MS, knowAway, ownProxy, ownRedis, see } from './support/away.js';
 import { until, type Fleet, type Member } from './support/fleet.js';
 import { promise, REDIS } from './support/promise.js';
 
@@ -165,6 +165,23 @@ describe('the store is back, and another process has not carried out yet what it
   });
 });
 
+/** The store is back without its data; process a has not carried out yet what it was asked for meanwhile. */
+async function emptied({ redis, a, b }: Scene): Promise<() => Promise<void>> {
+  await redis.kill();
+  await knowAway(a, b);
+  expect(await a.guard.invalidate(BALANCE)).toEqual({ outcome: 'pending' });
+  const fault = a.store.delay('invalidate', Infinity);
+  await redis.restart({ from: 'empty' });
+  await fault.struck;
+  await b.heard('store-state', { state: 'settling' });
+  return async () => {
+    fault.release();
+    await areBack(a, b);
+  };
+}
+
+const failing = (): Promise<never> => Promise.reject(new Error('no source either'));
+
 /** A source that counts: how many loads there were, the most at once, and when each began. */
 function origin(ms: number) {
   const seen = { most: 0, running: 0, starts: [] as number[], byKey: new Map<string, number>() };
@@ -223,6 +240,49 @@ describe('the store is back without what it had', () => {
       expect(rest.filter((at) => at - first! < 200).length).toBeLessThanOrEqual(4);
     },
   );
+
+  promise(9, 'empty: memory stands in for a source that fails, until the fleet has settled', REDIS, async (fleet) => {
+    const made = await scene(fleet);
+    const { b } = made;
+    const other = { ...RATE, key: 'other' };
+    for (let i = 0; i < 2; i++) await see(b, other, async () => 'old');
+    const release = await emptied(made);
+    expect(await see(b, OFFER, failing)).toMatchObject({ value: 'old', state: 'stale' });
+    expect(await see(b, RATE, failing)).toMatchObject({ value: 'old', state: 'stale' });
+    await expect(see(b, BALANCE, failing)).rejects.toThrow('no source either');
+    await until(async () => (await see(b, RATE)).value === 'new', 'the new value');
+    await release();
+    // Somebody may have removed it, and nobody could tell this process.
+    await expect(see(b, other, failing)).rejects.toThrow('no source either');
+  });
+
+  promise(9, 'not empty, but without one key: nothing stands in, it may have been removed', REDIS, async (fleet) => {
+    const made = await scene(fleet);
+    const { redis, b } = made;
+    const release = await held(fleet, made);
+    const evict = "redis.call('DEL', unpack(redis.call('KEYS', ARGV[1])))";
+    await redis.command('EVAL', evict, 0, `${fleet.namespace}:*rates*`);
+    await expect(see(b, RATE, failing)).rejects.toThrow('no source either');
+    expect(b.all('store-state').at(-1)?.state).toBe('settling');
+    await release();
+  });
+
+  promise(9, 'empty: what was removed since does not stand in, heard of or not', REDIS, async (fleet) => {
+    const redis = await ownRedis(fleet);
+    const proxy = await ownProxy(fleet, redis);
+    const a = await fleet.start({ url: redis.url, ...options });
+    const b = await fleet.start({ url: proxy.url, ...options });
+    await b.heard('l1-trust', { trusted: true });
+    const tagged = { ...RATE, tags: ['metal'] };
+    for (let i = 0; i < 2; i++) await see(b, tagged, async () => 'old');
+    for (const { store } of [a, b]) await until(() => store.calls.beat >= 3);
+    const release = await emptied({ redis, a, b });
+    proxy.loseMessages(() => true);
+    const c = await fleet.start({ url: redis.url, ...options });
+    await c.guard.invalidateTags({ domain: 'rates', tags: tagged.tags, mode: 'remove' });
+    await expect(see(b, tagged, failing)).rejects.toThrow('no source either');
+    await release();
+  });
 
   for (const from of ['snapshot', 'empty'] as const) {
     const what = from === 'empty' ? 'empty' : 'an older snapshot';
