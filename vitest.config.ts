@@ -93,9 +93,22 @@ export default defineConfig({
         test: {
           name: 'brokers',
           include: ['test/brokers/**/*.test.ts'],
+          globalSetup: [REDIS_SETUP, FLEET_SETUP],
+          testTimeout: 60_000,
+          // The first run fetches the servers.
+          hookTimeout: 300_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
           globalSetup: [REDIS_SETUP],
           testTimeout: 60_000,
-          // The first run fetches the brokers.
+          // The first run fetches the browser.
           hookTimeout: 300_000,
           fileParallelism: false,
           sequence: { groupOrder: 2 },

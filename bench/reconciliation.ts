@@ -2,13 +2,13 @@ import 'reflect-metadata';
 import { cpus } from 'node:os';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { CacheGuard, CacheGuardModule } from 'nestjs-cache-guard';
+import { CacheGuard, CacheGuardModule, type ReconciliationReport } from 'nestjs-cache-guard';
 import { startRedis } from '../test/support/redis-server.js';
 import { valueOf } from './values.js';
 
 /**
- * What people's reads feel of a reconciliation beside them, in the process that runs it: fresh hits from Redis, with and without a run,
- * turn by turn. `node reconciliation.js 5000` for another number of keys.
+ * What people's reads feel of a reconciliation beside them, in the process that runs it: fresh hits from Redis, before and during a run,
+ * turn by turn; then what a run needs of memory. `node reconciliation.js 5000` for another number of keys.
  */
 
 const KEYS = Number(process.argv[2] ?? 100_000);
@@ -16,6 +16,8 @@ const ROUNDS = 5;
 const READERS = 16;
 const HOT_KEYS = 1_000;
 const FILLERS = 64;
+/** A forced collection takes longer than a batch. */
+const BATCHES_PER_LOOK = 20;
 
 @Module({})
 class BenchModule {}
@@ -60,14 +62,36 @@ async function fill(guard: CacheGuard, keys: number): Promise<void> {
   await Promise.all(Array.from({ length: FILLERS }, filler));
 }
 
-function line(what: string, { perSecond, p50Ms, p99Ms, worstMs }: Latency): string {
-  const ms = [p50Ms, p99Ms, worstMs].map((one) => one.toFixed(2).padStart(9));
-  return `${what.padEnd(12)}${perSecond.toFixed(0).padStart(10)}${ms.join('')}`;
+const HEADS = ['reads/s', 'p50 ms', 'p99 ms', 'worst ms', 'keys/s'];
+
+function line(what: string, cells: readonly string[]): void {
+  console.log(what.padEnd(16) + cells.map((cell) => cell.padStart(10)).join(''));
+}
+
+function cellsOf({ perSecond, p50Ms, p99Ms, worstMs }: Latency): string[] {
+  return [perSecond.toFixed(0), ...[p50Ms, p99Ms, worstMs].map((ms) => ms.toFixed(2))];
+}
+
+function median(latencies: readonly Latency[]): Latency {
+  const of = (field: keyof Latency): number =>
+    Float64Array.from(latencies, (one) => one[field]).toSorted()[Math.floor(latencies.length / 2)]!;
+  return { perSecond: of('perSecond'), p50Ms: of('p50Ms'), p99Ms: of('p99Ms'), worstMs: of('worstMs') };
+}
+
+/** What is alive, MB. */
+function aliveMb(): number {
+  globalThis.gc?.();
+  const { heapUsed, external } = process.memoryUsage();
+  return (heapUsed + external) / 1024 / 1024;
 }
 
 async function main(): Promise<void> {
   const redis = await startRedis();
-  const versions = async (keys: readonly unknown[]): Promise<bigint[]> => keys.map(() => 1n);
+  let onBatch = (): void => {};
+  const versions = async (keys: readonly unknown[]): Promise<bigint[]> => {
+    onBatch();
+    return keys.map(() => 1n);
+  };
   const reconcile = { every: '1d', versions } as const;
   const offers = { freshness: 'reference', softTtl: '1d', hardTtl: '2d', stalePolicy: 'never', reconcile } as const;
   const root = CacheGuardModule.forRoot({ namespace: 'bench', redisUrl: redis.url, domains: { offers } });
@@ -75,24 +99,37 @@ async function main(): Promise<void> {
   const guard = app.get(CacheGuard);
   await fill(guard, KEYS);
   // It counts for the cadence: no other run comes in between then.
-  while (!(await guard.reconcile('offers').catch(() => undefined)));
+  let last: ReconciliationReport | undefined;
+  while (!last) last = await guard.reconcile('offers').catch(() => undefined);
 
   console.log(`${KEYS} keys, ${READERS} readers, Node ${process.version}, ${cpus().length} CPUs\n`);
-  console.log(
-    `${''.padEnd(12)}${'reads/s'.padStart(10)}${['p50 ms', 'p99 ms', 'worst ms'].map((one) => one.padStart(9)).join('')}`,
-  );
+  line('', HEADS);
+  const all: Record<'before' | 'during', Latency[]> = { before: [], during: [] };
   for (let i = 0; i < ROUNDS; i++) {
+    const until = performance.now() + last.ms;
+    const before = await readUntil(guard, () => performance.now() >= until);
     let running = true;
     const run = guard.reconcile('offers').finally(() => (running = false));
-    const beside = await readUntil(guard, () => !running);
-    const { ms, checked } = await run;
-    const until = performance.now() + ms;
-    const alone = await readUntil(guard, () => performance.now() >= until);
-    console.log(line('alone', alone));
-    console.log(line('beside a run', beside), `  (${checked} checked in ${ms.toFixed(0)} ms)`);
+    const during = await readUntil(guard, () => !running);
+    last = await run;
+    line('before a run', cellsOf(before));
+    line('during a run', [...cellsOf(during), ((last.checked / last.ms) * 1_000).toFixed(0)]);
+    all.before.push(before);
+    all.during.push(during);
   }
-  const heapMb = process.memoryUsage().heapUsed / 1024 / 1024;
-  console.log(`\nheap at the end: ${heapMb.toFixed(0)} MB`);
+  console.log();
+  line('before, median', cellsOf(median(all.before)));
+  line('during, median', cellsOf(median(all.during)));
+
+  const idleMb = aliveMb();
+  let peakMb = idleMb;
+  let batches = 0;
+  onBatch = () => {
+    if (batches++ % BATCHES_PER_LOOK === 0) peakMb = Math.max(peakMb, aliveMb());
+  };
+  const { checked, ms } = await guard.reconcile('offers');
+  console.log(`\none more run, alone, with ${checked} keys checked (${ms.toFixed(0)} ms with the looks at memory):`);
+  console.log(`alive before it ${idleMb.toFixed(1)} MB, at most ${(peakMb - idleMb).toFixed(1)} MB more during it`);
   await app.close();
   await redis.stop();
 }

@@ -8,7 +8,7 @@ export { redisStream, type RedisStreamOptions } from './nest/events/redis-stream
 export type { SourceEnvironment } from './nest/events/source-environment.js';
 export type { DomainEvent, PublishedEvent } from './core/domain-event.js';
 export type { EventRule, RuleAction } from './core/rules.js';
-export type { Delivery, EventSink, EventSource, Verdict } from './core/event-source.js';
+export type { Delivery, EventSink, EventSource, Failure, Verdict } from './core/event-source.js';
 export { DomainEvents, type PublishResult } from './engine/events/domain-events.js';
 export type { LastReconciliation, ReconcileOptions, ReconciliationReport } from './engine/reconciliation/report.js';
 
@@ -20,7 +20,8 @@ export {
   type SqlOutboxOptions,
 } from './adapters/outbox/sql-outbox.js';
 export type { RunSql, SqlDialect } from './adapters/outbox/sql-dialect.js';
-export { OutboxRelay, type OutboxRelayOptions, type OutboxStatus } from './adapters/outbox/outbox-relay.js';
+export type { OutboxRelayOptions } from './adapters/outbox/outbox-options.js';
+export { OutboxRelay, type OutboxStatus } from './adapters/outbox/outbox-relay.js';
 export type { EventDestination, RefusedEvent } from './core/event-destination.js';
 export { InProcessDestination } from './nest/events/in-process-destination.js';
 export { outboxRelay, type AsyncOutboxRelayConfig, type OutboxRelayConfig } from './nest/events/outbox.js';
@@ -115,6 +116,7 @@ export type {
   EventSourceErrorEvent,
   EventSourceStateEvent,
   FenceReason,
+  FailedEvent,
   FencedEvent,
   HitEvent,
   InvalidationEvent,

@@ -6,13 +6,16 @@ import type { Ids } from '../core/ids.js';
 /** Node fires a longer timer at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** The machine's clocks and timers. Timers do not keep the process alive: a cache must never be what holds up an exit. */
+/**
+ * The machine's clocks and timers. A timer that nobody waits for does not keep the process alive: a cache must never be what holds up an
+ * exit. One that a caller waits for does: without it Node would end in the middle of his `await`.
+ */
 export const systemClock: Clock = {
   monotonic: () => performance.now(),
   wall: () => Date.now(),
-  schedule(ms, run) {
+  schedule(ms, run, awaited = false) {
     const timer = setTimeout(run, Math.min(ms, LONGEST_TIMER_MS));
-    timer.unref();
+    if (!awaited) timer.unref();
     return () => clearTimeout(timer);
   },
 };

@@ -6,8 +6,21 @@ export interface Clock {
   monotonic(): number;
   /** Milliseconds since the Unix epoch; may jump. */
   wall(): number;
-  /** Calls `run` once after `ms` milliseconds; the function that is returned cancels it. */
-  schedule(ms: number, run: () => void): () => void;
+  /**
+   * Calls `run` once after `ms` milliseconds; the function that is returned cancels it.
+   *
+   * @param awaited a caller waits for it: the process must not end before. Default: nobody does, and the timer holds up no exit
+   */
+  schedule(ms: number, run: () => void, awaited?: boolean): () => void;
+}
+
+/** The same clock for what callers wait for. */
+export function awaitedTimers(clock: Clock): Clock {
+  return {
+    monotonic: () => clock.monotonic(),
+    wall: () => clock.wall(),
+    schedule: (ms, run) => clock.schedule(ms, run, true),
+  };
 }
 
 /** One reading of both clocks, to measure from. */

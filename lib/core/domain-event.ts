@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { isPromise } from './promises.js';
 
 /**
  * Something that happened in a domain, in the terms of CloudEvents 1.0 (https://github.com/cloudevents/spec, "Context Attributes"). A
@@ -39,6 +40,7 @@ export function readEvent(given: unknown): DomainEvent | Malformed {
     if (typeof given !== 'object' || given === null) {
       return { malformed: `an event is an object with id, source and type, not ${typeOf(given)}` };
     }
+    if (isPromise(given)) return { malformed: 'an event is an object with id, source and type, not a promise of one' };
     const event = given as Record<string, unknown>;
     const texts: Partial<Record<keyof typeof ATTRIBUTES, string>> = {};
     for (const [name, required] of Object.entries(ATTRIBUTES) as [keyof typeof ATTRIBUTES, boolean][]) {

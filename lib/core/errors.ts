@@ -20,8 +20,10 @@ export type CacheGuardErrorCode =
   | 'CG_RECONCILIATION_RUNNING'
   | 'CG_RECONCILIATION_FAILED'
   | 'CG_STORE_UNAVAILABLE'
+  | 'CG_EVENT_SOURCE_TIMEOUT'
   | 'CG_CLOSED'
   | 'CG_MISSING_PEER'
+  | 'CG_RULES_DIFFER'
   | 'CG_UNSUPPORTED_REDIS';
 
 export interface CacheGuardErrorFields {
@@ -83,6 +85,16 @@ export function isCacheGuardError(error: unknown, code?: CacheGuardErrorCode): e
     candidate.code.startsWith('CG_') &&
     (code === undefined || candidate.code === code)
   );
+}
+
+/** The code or the class of what was thrown, never its text. */
+export function errorKind(error: unknown): string {
+  if (isCacheGuardError(error)) return error.code;
+  if (!(error instanceof Error)) return 'unknown';
+  const { name, code } = error as { name: unknown; code?: unknown };
+  // Users name their errors; a name with blanks may be a text.
+  const words = [name, code].filter((word) => typeof word === 'string' && /^[\w.$-]{1,60}$/.test(word));
+  return words.join(' ') || 'Error';
 }
 
 /** What a value looks like in a message: short, typed, and never a secret's full text. */

@@ -1,5 +1,6 @@
 import type { UncacheableReason } from './composition.js';
 import type { MissCause } from './decide.js';
+import type { Failure } from './event-source.js';
 import type { EntryKey } from './keys.js';
 import type { SourceState } from './source-state.js';
 
@@ -169,13 +170,26 @@ export interface DomainEventsEvent extends OfSource<'domain-events'> {
    */
   readonly outcome: 'applied' | 'duplicate' | 'unmatched' | 'retry' | 'later' | 'poison';
   readonly count: number;
-  /** Why, for the last three; of the first of them. */
+  /** Why, for the last three; of the first of them. May quote the event. */
   readonly reason: string | undefined;
+  /** Which one that was, and where it failed. */
+  readonly failed?: FailedEvent | undefined;
+}
+
+/** An event that failed; nothing of it but its type and id. */
+export interface FailedEvent extends Failure {
+  /** Not known of what is no event, as is the id. */
+  readonly eventType?: string | undefined;
+  readonly eventId?: string | undefined;
 }
 
 /** An event was put aside after its last try. */
 export interface DeadLetterEvent extends OfSource<'dead-letter'> {
+  /** May quote the event. */
   readonly reason: string;
+  readonly failed?: FailedEvent | undefined;
+  /** The domains that were invalidated as a whole, because the event may have concerned anything of them. */
+  readonly domains?: readonly string[];
 }
 
 /** Events were lost on their way: the domains that follow the source were invalidated as a whole. */

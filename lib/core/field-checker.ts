@@ -1,4 +1,4 @@
-import { formatDuration, parseDuration } from './durations.js';
+import { formatDuration, MAX_DURATION_MS, parseDuration } from './durations.js';
 import { CacheGuardConfigError, describeValue } from './errors.js';
 
 /** Not for arrays, dates, maps and the like, which have no fields and would pass for empty. */
@@ -6,21 +6,9 @@ export function isRecord(value: unknown): boolean {
   return Object.prototype.toString.call(value) === '[object Object]';
 }
 
-/** Reads the fields of a domain's policy one by one; every refusal has the same form. */
-export class FieldChecker {
-  constructor(
-    protected readonly domain: string,
-    private readonly place: string | undefined,
-  ) {}
-
-  fail(field: string, value: unknown, mend: string): never {
-    const where = this.place ? ` (set by ${this.place})` : '';
-    throw new CacheGuardConfigError(
-      'CG_INVALID_POLICY',
-      `Cache domain '${this.domain}'${where}: ${field} = ${describeValue(value)} is refused; ${mend}.`,
-      { domain: this.domain, field },
-    );
-  }
+/** Reads fields one by one; every refusal has the same form. */
+abstract class Checker {
+  abstract fail(field: string, value: unknown, mend: string): never;
 
   /** A nested object; anything else would be read as an empty one. */
   record<R extends object>(field: string, value: R | undefined, known: readonly (keyof R)[]): R | undefined {
@@ -32,7 +20,7 @@ export class FieldChecker {
     return value;
   }
 
-  duration(field: string, value: unknown, fallback: number, least: number): number {
+  duration(field: string, value: unknown, fallback: number, least: number, most = MAX_DURATION_MS): number {
     if (value === undefined) return fallback;
     const ms = parseDuration(value);
     if (ms === undefined) {
@@ -43,6 +31,7 @@ export class FieldChecker {
       );
     }
     if (ms < least) this.fail(field, value, `make it at least ${formatDuration(least)}`);
+    if (ms > most) this.fail(field, value, `make it at most ${formatDuration(most)}`);
     return ms;
   }
 
@@ -80,4 +69,93 @@ export class FieldChecker {
     if (value === undefined) return allowed[0];
     return allowed.includes(value) ? value : this.fail(field, value, `use one of ${allowed.join(', ')}`);
   }
+}
+
+/** Of a domain's policy. */
+export class FieldChecker extends Checker {
+  constructor(
+    protected readonly domain: string,
+    private readonly place: string | undefined,
+  ) {
+    super();
+  }
+
+  override fail(field: string, value: unknown, mend: string): never {
+    const where = this.place ? ` (set by ${this.place})` : '';
+    throw new CacheGuardConfigError(
+      'CG_INVALID_POLICY',
+      `Cache domain '${this.domain}'${where}: ${field} = ${describeValue(value)} is refused; ${mend}.`,
+      { domain: this.domain, field },
+    );
+  }
+}
+
+/** Of what a function or a class of the public face is given. */
+export class OptionsChecker extends Checker {
+  /** @param prefix of the error's `field` */
+  constructor(
+    private readonly owner: string,
+    private readonly prefix = '',
+  ) {
+    super();
+  }
+
+  override fail(field: string, value: unknown, mend: string): never {
+    this.failAs(field, describeValue(value), mend);
+  }
+
+  /** Where there may be passwords: says what kind of thing was given, never what is in it. */
+  failSecret(field: string, value: unknown, mend: string): never {
+    this.failAs(field, kindOf(value), mend);
+  }
+
+  /** All that is given. @param secret its fields may be passwords */
+  options<R extends object>(given: R, known: readonly (keyof R)[], secret = false): R {
+    const fields = `the fields are ${known.join(', ')}`;
+    if (!isRecord(given)) this.fail('options', given, `give an object; ${fields}`);
+    for (const [field, value] of Object.entries(given)) {
+      if (known.includes(field as keyof R)) continue;
+      if (secret) this.failSecret(field, value, fields);
+      this.fail(field, value, fields);
+    }
+    return given;
+  }
+
+  /** A text that is not empty. */
+  name(field: string, value: unknown): string {
+    if (typeof value === 'string' && value !== '') return value;
+    return this.fail(field, value, 'give a text that is not empty');
+  }
+
+  /** @param what the function's form */
+  needFn(field: string, value: unknown, what: string): void {
+    if (typeof value !== 'function') this.fail(field, value, `give a function ${what}`);
+  }
+
+  /** @param forms by the name of the function that `owner` has */
+  needFns(at: string, owner: object, forms: Readonly<Record<string, string>>): void {
+    for (const [name, form] of Object.entries(forms)) {
+      this.needFn(`${at}.${name}`, (owner as Readonly<Record<string, unknown>>)[name], form);
+    }
+  }
+
+  /** An object that has functions of these names. */
+  able(field: string, value: unknown, methods: readonly string[], mend: string): void {
+    const has = typeof value === 'object' && value !== null;
+    const able = has && methods.every((name) => typeof (value as Record<string, unknown>)[name] === 'function');
+    if (!able) this.failSecret(field, value, mend);
+  }
+
+  /** @param shown in place of the value */
+  failAs(field: string, shown: string, mend: string): never {
+    throw new CacheGuardConfigError('CG_INVALID_OPTIONS', `${this.owner}: ${field} = ${shown} is refused; ${mend}.`, {
+      field: this.prefix + field,
+    });
+  }
+}
+
+/** What kind of thing a value is, and nothing of what is in it. */
+function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  return `(${Array.isArray(value) ? 'array' : typeof value})`;
 }

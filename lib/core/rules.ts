@@ -1,8 +1,10 @@
+import { crc32 } from 'node:zlib';
 import type { DomainEvent } from './domain-event.js';
-import { CacheGuardConfigError, describeValue } from './errors.js';
+import { CacheGuardConfigError, CacheGuardError, describeValue, isCacheGuardError } from './errors.js';
 import type { InvalidationMode } from './events.js';
 import { isRecord } from './field-checker.js';
 import type { KeyPart } from './keys.js';
+import { isPromise, type NoPromise } from './promises.js';
 import { MAX_VERSION } from './version.js';
 
 export type RuleAction = 'invalidate' | 'refresh' | 'update';
@@ -31,12 +33,12 @@ interface ToKeys extends RuleCommon {
 
 interface ToOneKey extends ToKeys {
   /** `undefined`: the event does not concern the domain. */
-  key(event: DomainEvent): KeyPart | undefined;
+  key(event: DomainEvent): NoPromise<KeyPart> | undefined;
   readonly keys?: never;
 }
 
 interface ToManyKeys extends ToKeys {
-  keys(event: DomainEvent): readonly KeyPart[];
+  keys(event: DomainEvent): readonly NoPromise<KeyPart>[];
   readonly key?: never;
 }
 
@@ -49,7 +51,7 @@ interface Reloads {
 /** The value comes with the event. An older event that comes later must not replace a newer one: hence the version. */
 interface Updates {
   readonly action: 'update';
-  value(event: DomainEvent): unknown;
+  value(event: DomainEvent<NoPromise>): NoPromise;
   version(event: DomainEvent): bigint | number;
 }
 
@@ -125,7 +127,7 @@ export function readRule(given: EventRule, place: string): Rule {
   if (typeof domain !== 'string') refuse(place, 'domain', domain, 'name a registered domain');
   const on = names(place, 'on', rule['on'], 'an event type');
   const from = rule['from'] === undefined ? undefined : names(place, 'from', rule['from'], 'an event source');
-  if (name !== undefined && typeof name !== 'string') refuse(place, 'name', name, 'give a text');
+  if (name !== undefined && (typeof name !== 'string' || name === '')) refuse(place, 'name', name, 'give a text');
   if (!ACTIONS.includes(action)) refuse(place, 'action', action, `use one of ${ACTIONS.join(', ')}`);
   if (!MODES.includes(mode)) refuse(place, 'mode', mode, 'use one of expire, remove, purge');
   for (const field of ['key', 'keys', 'tags', 'version', 'value']) {
@@ -168,37 +170,60 @@ export function readRule(given: EventRule, place: string): Rule {
     place,
     targets: (event) => targetsOf(functions, event),
     version: (event) => {
-      const known = version?.call(functions, event);
+      const known = version && atOnce('version', version.call(functions, event));
       // A value without one could bring back what is old.
       return known === undefined && action !== 'update' ? undefined : versionOf(known);
     },
-    value: (event) => value?.call(functions, event),
+    value: (event) => value && atOnce('value', value.call(functions, event)),
   };
+}
+
+const BAD_OUTPUT = ['CG_UNUSABLE_KEY', 'CG_INVALID_VERSION', 'CG_INVALID_RULE'] as const;
+
+/** A rule's function gave what cannot be used: the same event makes it give the same again. What such a function throws may pass. */
+export function isBadOutput(error: unknown): boolean {
+  return BAD_OUTPUT.some((code) => isCacheGuardError(error, code));
+}
+
+/** Short, and the same in every process, for rules that do the same. Functions are not part of it. */
+export function fingerprintOf(parts: unknown): string {
+  return crc32(JSON.stringify(parts)).toString(36);
 }
 
 interface Functions {
   readonly key?: (this: unknown, event: DomainEvent) => unknown;
   readonly keys?: (this: unknown, event: DomainEvent) => unknown;
   readonly tags?: (this: unknown, event: DomainEvent) => unknown;
-  readonly version?: (this: unknown, event: DomainEvent) => bigint | number | undefined;
+  readonly version?: (this: unknown, event: DomainEvent) => unknown;
   readonly value?: (this: unknown, event: DomainEvent) => unknown;
 }
 
 function targetsOf(rule: Functions, event: DomainEvent): readonly RuleTarget[] {
   if (rule.key) {
-    const name = rule.key(event);
+    const name = atOnce('key', rule.key(event));
     return name === undefined ? [] : [{ name }];
   }
   if (!rule.keys && !rule.tags) return [];
-  const list = rule.keys ? rule.keys(event) : rule.tags!(event);
-  if (Array.isArray(list)) return list.map((name: unknown) => ({ name }));
-  throw new TypeError(`${rule.keys ? 'keys' : 'tags'} gave ${describeValue(list)}; give a list`);
+  const field = rule.keys ? 'keys' : 'tags';
+  const list = atOnce(field, rule.keys ? rule.keys(event) : rule.tags!(event));
+  if (Array.isArray(list)) return list.map((name: unknown) => ({ name: atOnce(field, name) }));
+  throw new CacheGuardError('CG_UNUSABLE_KEY', `${field} gave ${describeValue(list)}; give a list.`);
+}
+
+/** What a rule's function gave. @throws CacheGuardError (`CG_INVALID_RULE`) for a promise: whatever it will give, nobody waits for it */
+export function atOnce<T>(field: string, given: T): T {
+  if (!isPromise(given)) return given;
+  const mend = 'rules are applied at once: make the function synchronous, and let the event bring what it needs';
+  throw new CacheGuardError('CG_INVALID_RULE', `${field} gave a promise; ${mend}.`, { field });
 }
 
 function versionOf(given: unknown): bigint {
   const version = typeof given === 'number' && Number.isSafeInteger(given) ? BigInt(given) : given;
   if (typeof version === 'bigint' && version >= 0n && version <= MAX_VERSION) return version;
-  throw new TypeError(`version gave ${describeValue(given)}; give a bigint or a whole number, from 0 to 2^64 - 1`);
+  throw new CacheGuardError(
+    'CG_INVALID_VERSION',
+    `version gave ${describeValue(given)}; give a bigint or a whole number, from 0 to 2^64 - 1.`,
+  );
 }
 
 function names(place: string, field: string, given: unknown, what: string): ReadonlySet<string> {

@@ -161,7 +161,8 @@ function readInput(given: object, prefix: string, at: string): WarmingInput {
   const { keys, load, space, tags } = input;
   const list = readList(`${prefix}keys`, keys, at);
   needFunction('load');
-  if (space !== undefined && typeof space !== 'string') refuseWarming(`${prefix}space`, space, 'give a text', at);
+  if (space !== undefined && (typeof space !== 'string' || space === ''))
+    refuseWarming(`${prefix}space`, space, 'give a text that is not empty', at);
   if (tags !== undefined) needFunction('tags');
   return { keys: list, load: load!, ...(space !== undefined && { space }), ...(tags && { tags }) };
 }

@@ -87,7 +87,7 @@ export class CacheGuard {
   private async shutDown(): Promise<void> {
     let cancel = () => {};
     const patience = new Promise<void>((resolve) => {
-      cancel = this.parts.clock.schedule(CLOSE_PATIENCE_MS, resolve);
+      cancel = this.parts.clock.schedule(CLOSE_PATIENCE_MS, resolve, true);
     });
     const warmed = this.warmings.close();
     await Promise.all([this.events.close(), this.reconciliations.close()]);
@@ -231,7 +231,8 @@ export class CacheGuard {
    * Compares what is cached of a domain with what its source has now, and invalidates what is old; one run at a time in the fleet.
    *
    * @throws CacheGuardError (`CG_UNKNOWN_DOMAIN`; `CG_NOT_RECONCILABLE` without `reconcile` in the policy; `CG_RECONCILIATION_RUNNING`;
-   * `CG_RECONCILIATION_FAILED` when the source does not answer as it should; `CG_CLOSED`); CacheGuardStoreError; the signal's reason
+   * `CG_RECONCILIATION_FAILED` when the source does not answer as it should; `CG_INVALID_OPTIONS`; `CG_CLOSED`); CacheGuardStoreError; the
+   * signal's reason
    */
   reconcile(domain: string, options?: ReconcileOptions): Promise<ReconciliationReport> {
     return this.reconciliations.reconcile(domain, options);
@@ -262,9 +263,10 @@ export class CacheGuard {
    * is open already goes on.
    *
    * @param options `token`: from `sessionToken()` of an earlier part of the session, also of another process; whatever is none is ignored
+   * @throws what `run` throws; CacheGuardConfigError (`CG_INVALID_OPTIONS`)
    */
-  session<T>(run: () => T, { token }: { readonly token?: unknown } = {}): T {
-    return this.parts.sessions.run(token, run);
+  session<T>(run: () => T, options: { readonly token?: unknown } = {}): T {
+    return this.parts.sessions.run(options, run);
   }
 
   /** What a later part of the session needs to know, as a short text; `undefined` while it has written nothing. Not a secret. */

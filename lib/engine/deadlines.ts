@@ -5,7 +5,10 @@ interface Deadline {
   readonly run: () => void;
 }
 
-/** Many deadlines, one timer, and none while there are none: however many readers one tick brings. */
+/**
+ * Many deadlines, one timer, and none while there are none: however many readers one tick brings. Whoever waits has one, so that the clock
+ * keeps the process alive for as long as somebody does, whatever else he waits for.
+ */
 export class Deadlines {
   private readonly pending = new Set<Deadline>();
   private cancelTimer: (() => void) | undefined;
@@ -13,11 +16,11 @@ export class Deadlines {
 
   constructor(private readonly clock: Clock) {}
 
-  /** Calls `run` once after `ms` milliseconds; the function that is returned calls it off. */
+  /** Calls `run` once after `ms` milliseconds, which may be `Infinity`; the function that is returned calls it off. */
   after(ms: number, run: () => void): () => void {
     const deadline = { dueMs: this.clock.monotonic() + ms, run };
     this.pending.add(deadline);
-    if (deadline.dueMs < this.armedForMs) this.arm(deadline.dueMs);
+    if (!this.cancelTimer || deadline.dueMs < this.armedForMs) this.arm(deadline.dueMs);
     return () => {
       if (this.pending.delete(deadline) && this.pending.size === 0) this.disarm();
     };
@@ -52,6 +55,6 @@ export class Deadlines {
         deadline.run();
       }
     }
-    if (earliest < this.armedForMs) this.arm(earliest);
+    if (this.pending.size > 0 && (!this.cancelTimer || earliest < this.armedForMs)) this.arm(earliest);
   }
 }

@@ -1,11 +1,18 @@
 import type { CacheGuardEvent, CacheGuardListener } from '../core/events.js';
+import { OptionsChecker } from '../core/field-checker.js';
+
+const check: OptionsChecker = new OptionsChecker('CacheGuard.on');
 
 /** Hands typed events to listeners. A listener that throws disturbs neither the request nor the other listeners. */
 export class EventHub {
   private listeners: readonly CacheGuardListener[] = [];
 
-  /** @returns a function that ends the subscription */
+  /**
+   * @returns a function that ends the subscription
+   * @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`)
+   */
   on(listener: CacheGuardListener): () => void {
+    check.needFn('listener', listener, '(event)');
     this.listeners = [...this.listeners, listener];
     return () => {
       this.listeners = this.listeners.filter((other) => other !== listener);

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { MakeBreaker } from '../core/breaker.js';
-import type { Clock } from '../core/clock.js';
+import { awaitedTimers, type Clock } from '../core/clock.js';
 import type { CodecSet } from '../core/codec.js';
 import type { Ids } from '../core/ids.js';
 import type { Store } from '../core/store.js';
@@ -80,7 +80,7 @@ export function makeRooms(owner: object, given: CacheGuardParts): Rooms {
     records: new CallRecords(store, codecs),
     keeper: new LeaseKeeper(store, clock),
     sources: new Sources(clock, hub, makeBreaker, () => health.live),
-    deadlines: new Deadlines(clock),
+    deadlines: new Deadlines(awaitedTimers(clock)),
     sequence: new Sequence(),
     quiet: new LRUCache({ max: QUIET_KEYS, ttlResolution: 0, perf: { now: () => clock.monotonic() } }),
   };

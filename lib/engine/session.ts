@@ -1,11 +1,18 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Clock } from '../core/clock.js';
+import { OptionsChecker } from '../core/field-checker.js';
 import { entryKey, type EntryKey } from '../core/keys.js';
 import type { Store } from '../core/store.js';
 import type { InvalidationResult } from '../core/targets.js';
 import { WriteMarks, type WriteMark } from '../core/write-marks.js';
 import { generationTtl } from './call.js';
 import type { Domains } from './domains.js';
+
+export interface SessionOptions {
+  readonly token?: unknown;
+}
+
+const check: OptionsChecker = new OptionsChecker('CacheGuard.session');
 
 interface Session {
   readonly marks: WriteMarks;
@@ -27,8 +34,14 @@ export class Sessions {
     private readonly domains: Pick<Domains, 'has' | 'policy'>,
   ) {}
 
-  /** Runs within the session that is open, or a new one, which then also knows what the token says. Whatever is no token says nothing. */
-  run<T>(token: unknown, run: () => T): T {
+  /**
+   * Runs within the session that is open, or a new one, which then also knows what the token says. Whatever is no token says nothing.
+   *
+   * @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`)
+   */
+  run<T>(options: SessionOptions, run: () => T): T {
+    check.needFn('run', run, 'that runs in the session');
+    const { token } = check.options(options, ['token']);
     this.used = true;
     const marks = WriteMarks.read(token, (domain) => this.domains.has(domain));
     const open = this.storage.getStore();

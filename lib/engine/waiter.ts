@@ -77,15 +77,15 @@ export class Waiter {
     const left = (ms: number) => Math.max(0, ms - this.elapsedMs());
     return new Promise<T | Interruption>((resolve, reject) => {
       const onAbort = () => settle({ kind: 'aborted', reason: signal!.reason });
-      const offBudget = this.warms
-        ? undefined
-        : deadlines.after(left(policy.waitBudgetMs), () => settle({ kind: 'budget' }));
+      // Who warms may wait as long as it takes.
+      const budgetMs = this.warms ? Infinity : left(policy.waitBudgetMs);
+      const offBudget = deadlines.after(budgetMs, () => settle({ kind: 'budget' }));
       const offSoft = soft
         ? deadlines.after(left(policy.softTimeoutMs), () => settle({ kind: 'soft-timeout' }))
         : undefined;
       signal?.addEventListener('abort', onAbort, { once: true });
       const end = () => {
-        offBudget?.();
+        offBudget();
         offSoft?.();
         signal?.removeEventListener('abort', onAbort);
       };

@@ -1,6 +1,7 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { CacheGuardConfigError, describeValue } from '../core/errors.js';
+import { OptionsChecker } from '../core/field-checker.js';
 import type { DomainPolicies } from '../core/policy.js';
 import type { EventRule } from '../core/rules.js';
 import { Domains } from '../engine/domains.js';
@@ -21,7 +22,11 @@ export interface FeatureOptions {
   readonly rules?: readonly EventRule[];
 }
 
-export function featureModule(policies: DomainPolicies, { rules = [] }: FeatureOptions): DynamicModule {
+const check: OptionsChecker = new OptionsChecker('CacheGuardModule.forFeature');
+
+/** @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`) */
+export function featureModule(policies: DomainPolicies, options: FeatureOptions): DynamicModule {
+  const { rules = [] } = check.options(options, ['rules']);
   return {
     module: CacheGuardFeatureModule,
     providers: [

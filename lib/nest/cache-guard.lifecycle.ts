@@ -42,18 +42,33 @@ export class CacheGuardLifecycle implements OnModuleInit, OnApplicationBootstrap
     this.bind(false);
   }
 
-  async onModuleInit(): Promise<void> {
-    this.refuseSecondRoot();
-    this.explorer.explore();
-    await this.events.configure();
-    this.warming.configure();
-    await this.guard.open({ scheduled: this.settings.role !== 'web' });
-    this.bind(this.settings.enabled);
+  onModuleInit(): Promise<void> {
+    return this.orClose(async () => {
+      this.refuseSecondRoot();
+      this.explorer.explore();
+      await this.events.configure();
+      this.warming.configure();
+      await this.guard.open({ scheduled: this.settings.role !== 'web' });
+      this.bind(this.settings.enabled);
+    });
   }
 
-  async onApplicationBootstrap(): Promise<void> {
-    await this.events.follow();
-    await this.warming.start();
+  onApplicationBootstrap(): Promise<void> {
+    return this.orClose(async () => {
+      this.explorer.tellUnloaded();
+      await this.events.follow();
+      await this.warming.start();
+    });
+  }
+
+  /** Nest calls no hook of an application that could not be started: nobody else would end what is open by then. */
+  private async orClose(start: () => Promise<void>): Promise<void> {
+    try {
+      await start();
+    } catch (error) {
+      await this.onApplicationShutdown();
+      throw error;
+    }
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -104,8 +104,8 @@ export class CacheGuardModule extends ConfigurableCacheGuardModule {
    * Registers the policies of a bounded context from its own module, and the rules by which domain events concern them. Everyone can
    * use the domains, and only one module may register a domain.
    *
-   * @throws CacheGuardConfigError when the application is created (`CG_INVALID_POLICY`, `CG_DUPLICATE_DOMAIN`;
-   * `CG_INVALID_OPTIONS` without a root)
+   * @throws CacheGuardConfigError at once (`CG_INVALID_OPTIONS` for the second parameter), and when the application is created
+   * (`CG_INVALID_POLICY`, `CG_DUPLICATE_DOMAIN`, `CG_INVALID_RULE`; `CG_INVALID_OPTIONS` without a root)
    */
   static forFeature(policies: DomainPolicies, options: FeatureOptions = {}): DynamicModule {
     return featureModule(policies, options);

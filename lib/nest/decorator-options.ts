@@ -1,4 +1,5 @@
 import { describeValue } from '../core/errors.js';
+import { isRecord } from '../core/field-checker.js';
 import { invalidDecoration, placeOf } from './method-wrapper.js';
 
 /**
@@ -17,6 +18,13 @@ export function checkOptions(
   const refuse = (field: string, mend: string): never => {
     throw invalidDecoration(decorator, place, `${field} = ${describeValue(given[field])}: ${mend}`);
   };
+  if (!isRecord(given)) {
+    throw invalidDecoration(
+      decorator,
+      place,
+      `options = ${describeValue(given)}: give an object with at least a domain`,
+    );
+  }
   if (typeof given['domain'] !== 'string') refuse('domain', 'name the domain whose policy applies');
   for (const field of ['key', 'keys', 'tags']) {
     if (given[field] !== undefined && typeof given[field] !== 'function')

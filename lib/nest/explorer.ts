@@ -45,6 +45,18 @@ export class CacheGuardExplorer {
     this.rules.add(methods.flatMap(followRules));
   }
 
+  /** To be called when the application's objects have registered their loaders. A warning, because other processes may know how. */
+  tellUnloaded(): void {
+    for (const { action, domain, name, place } of this.rules.list()) {
+      if (action !== 'refresh' || eventsOf(this.guard)?.remakes.get(domain, name) !== undefined) continue;
+      const space = name === undefined ? 'without a name' : `name '${name}'`;
+      this.logger.warn(
+        `Event rule ${place}: action = 'refresh' of domain '${domain}', ${space}: this process has neither a @Cached method nor a loader ` +
+          'for these keys, which are only invalidated unless another process has; correct the name, or register guard.events.loader.',
+      );
+    }
+  }
+
   private visit(wrapper: Wrapper): void {
     if (isClassProvider(wrapper)) {
       const prototype = wrapper.metatype.prototype as object;

@@ -1,10 +1,10 @@
 /** @ts-ignore: ioredis is optional, and without it these types are `any`. */
 import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import { parseDuration, type Duration } from '../core/durations.js';
-import { CacheGuardConfigError, describeValue } from '../core/errors.js';
+import { OptionsChecker } from '../core/field-checker.js';
 import type { DomainPolicies } from '../core/policy.js';
 import { readEvents, type EventsOptions, type EventsSettings, type Role } from './events/events-options.js';
-import type { RedisConnection } from './redis-connection.js';
+import { readConnection, type RedisConnection } from './redis-connection.js';
 import { readWarmings, type ModuleWarmingOptions } from './warming/warming-options.js';
 
 /**
@@ -86,53 +86,48 @@ const KNOWN: Readonly<Record<keyof CacheGuardModuleOptions, true>> = {
   enabled: true,
 };
 
-export function invalidOptions(field: string, shown: string, mend: string): CacheGuardConfigError {
-  return new CacheGuardConfigError('CG_INVALID_OPTIONS', `CacheGuardModule: ${field} = ${shown} is refused; ${mend}.`, {
-    field,
-  });
-}
-
-function refuse(field: string, value: unknown, mend: string): never {
-  throw invalidOptions(field, describeValue(value), mend);
-}
-
-/** Connection options carry passwords: errors say what kind of thing was given, never what is in it. */
-function refuseSecret(field: string, value: unknown, mend: string): never {
-  throw invalidOptions(field, value === null ? 'null' : `(${Array.isArray(value) ? 'array' : typeof value})`, mend);
-}
+const check: OptionsChecker = new OptionsChecker('CacheGuardModule');
 
 /**
  * @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`) naming the field, the value and the mend
  */
 export function readOptions(given: CacheGuardModuleOptions): Settings {
-  if (!isObject(given)) refuse('options', given, 'give an object with at least a namespace');
+  if (!isObject(given)) check.fail('options', given, 'give an object with at least a namespace');
   for (const field of Object.keys(given)) {
     if (!Object.hasOwn(KNOWN, field)) {
-      refuseSecret(field, given[field as keyof CacheGuardModuleOptions], 'there is no such option; check the spelling');
+      check.failSecret(
+        field,
+        given[field as keyof CacheGuardModuleOptions],
+        'there is no such option; check the spelling',
+      );
     }
   }
   const { namespace, unsupportedRedis = 'embedded', domains = {}, role = 'both', afterCommit, enabled = true } = given;
   if (typeof namespace !== 'string' || !NAMESPACE.test(namespace)) {
-    refuse(
+    check.fail(
       'namespace',
       namespace,
       'give 1 to 64 letters, digits, _, . and -, the same in all processes of the application',
     );
   }
   if (unsupportedRedis !== 'embedded' && unsupportedRedis !== 'refuse') {
-    refuse('unsupportedRedis', unsupportedRedis, "give 'embedded' or 'refuse'");
+    check.fail('unsupportedRedis', unsupportedRedis, "give 'embedded' or 'refuse'");
   }
-  if (!isObject(domains)) refuse('domains', domains, 'give an object from domain names to policies');
+  if (!isObject(domains)) check.fail('domains', domains, 'give an object from domain names to policies');
   if (afterCommit !== undefined && typeof afterCommit !== 'function') {
-    refuse('afterCommit', afterCommit, 'give a function (action) => boolean');
+    check.fail('afterCommit', afterCommit, 'give a function (action) => boolean');
   }
-  if (typeof enabled !== 'boolean') refuse('enabled', enabled, 'give true or false');
-  const connect = readConnection(given);
-  if (!ROLES.includes(role)) refuse('role', role, `give one of ${ROLES.join(', ')}`);
+  if (typeof enabled !== 'boolean') check.fail('enabled', enabled, 'give true or false');
+  const connect = readConnection(
+    check,
+    { options: given.redis, url: given.redisUrl, client: given.existingClient },
+    { options: 'redis', url: 'redisUrl', client: 'existingClient' },
+  );
+  if (!ROLES.includes(role)) check.fail('role', role, `give one of ${ROLES.join(', ')}`);
   if (role === 'web' && !connect) {
     const mend =
       'without Redis there is no worker to hand work to: leave it out, or give one of redis, redisUrl and existingClient';
-    refuse('role', role, mend);
+    check.fail('role', role, mend);
   }
   return {
     namespace,
@@ -148,44 +143,11 @@ export function readOptions(given: CacheGuardModuleOptions): Settings {
   };
 }
 
-function readConnection(given: CacheGuardModuleOptions): RedisConnection | undefined {
-  const { redis, redisUrl, existingClient } = given;
-  const chosen = Object.entries({ redis, redisUrl, existingClient }).filter(([, value]) => value !== undefined);
-  if (chosen.length > 1) {
-    const names = chosen.map(([name]) => name).join(' and ');
-    throw invalidOptions(names, 'given together', 'give one of redis, redisUrl and existingClient');
-  }
-  if (redis !== undefined) {
-    if (!isObject(redis)) refuseSecret('redis', redis, 'give connection options such as { host, port }');
-    if (redis.sentinels && !redis.name) {
-      throw invalidOptions(
-        'redis.name',
-        'undefined',
-        "name the group of servers that the sentinels watch, such as 'mymaster'",
-      );
-    }
-    return { options: redis };
-  }
-  if (redisUrl !== undefined) {
-    if (typeof redisUrl !== 'string' || !/^rediss?:\/\/./.test(redisUrl)) {
-      refuseSecret('redisUrl', redisUrl, 'give a URL that starts with redis:// or rediss://');
-    }
-    return { url: redisUrl };
-  }
-  if (existingClient !== undefined) {
-    if (!isObject(existingClient) || typeof existingClient.duplicate !== 'function') {
-      refuseSecret('existingClient', existingClient, 'give a Redis or Cluster of ioredis');
-    }
-    return { client: existingClient };
-  }
-  return undefined;
-}
-
 function readCommandTimeout(given: unknown): number {
   if (given === undefined) return 1_000;
   const ms = parseDuration(given);
   if (ms === undefined || ms < 1) {
-    refuse(
+    check.fail(
       'commandTimeout',
       given,
       "give milliseconds as a number, or a string with its unit such as '250ms' or '1s', at least 1ms",

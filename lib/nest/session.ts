@@ -9,6 +9,7 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { tap, type Observable } from 'rxjs';
+import { OptionsChecker } from '../core/field-checker.js';
 import { CacheGuard } from '../engine/cache-guard.js';
 
 /** How a session's token comes with a request, and goes back with its response. */
@@ -18,6 +19,8 @@ export interface SessionCarriage<Request = unknown, Response = unknown> {
   /** Called when the token has changed, before the response is sent. */
   write(response: Response, token: string): void;
 }
+
+const check: OptionsChecker = new OptionsChecker('CacheGuardSession.carriedBy');
 
 const HEADER = 'x-cache-guard-session';
 
@@ -37,8 +40,10 @@ export class CacheGuardSession implements NestInterceptor {
     @Inject(HttpAdapterHost) private readonly host: HttpAdapterHost,
   ) {}
 
-  /** The same with another header, or a carriage of yours, such as a cookie. */
+  /** The same with another header, or a carriage of yours, such as a cookie. @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`) */
   static carriedBy<Request, Response>(carriage: string | SessionCarriage<Request, Response>): Type<CacheGuardSession> {
+    if (typeof carriage === 'string') check.name('carriage', carriage);
+    else checkCarriage(carriage);
     const carried = typeof carriage === 'string' ? carriage.toLowerCase() : carriage;
 
     @Injectable()
@@ -77,4 +82,9 @@ export class CacheGuardSession implements NestInterceptor {
     if (typeof this.way === 'string') httpAdapter.setHeader(response, this.way, token);
     else this.way.write(response, token);
   }
+}
+
+function checkCarriage(carriage: SessionCarriage<never, never>): void {
+  check.able('carriage', carriage, [], 'give the name of a header, or an object with read and write');
+  check.needFns('carriage', carriage, { read: '(request)', write: '(response, token)' });
 }

@@ -4,6 +4,7 @@ import type { Clock } from '../core/clock.js';
 interface Timer {
   readonly dueMs: number;
   readonly run: () => void;
+  readonly awaited: boolean;
 }
 
 /** A clock that moves only when a test says so. */
@@ -22,6 +23,11 @@ export class FakeClock implements Clock {
     return this.timers.size;
   }
 
+  /** Those of them that callers wait for. */
+  get awaited(): number {
+    return [...this.timers].filter(({ awaited }) => awaited).length;
+  }
+
   monotonic(): number {
     return this.elapsedMs;
   }
@@ -31,8 +37,8 @@ export class FakeClock implements Clock {
   }
 
   /** Like the machine's timers, never sooner than after 1 ms. */
-  schedule(ms: number, run: () => void): () => void {
-    const timer = { dueMs: this.elapsedMs + Math.max(ms, 1), run };
+  schedule(ms: number, run: () => void, awaited = false): () => void {
+    const timer = { dueMs: this.elapsedMs + Math.max(ms, 1), run, awaited };
     this.timers.add(timer);
     return () => this.timers.delete(timer);
   }

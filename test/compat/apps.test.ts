@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { uniqueNamespace } from '../support/namespace.js';
+import { freePort } from '../support/ports.js';
 import { InstalledApp, type AppPlan } from './support/apps.js';
 import { packLibrary, type Tarball } from './support/tarball.js';
 
@@ -12,17 +13,25 @@ const nest = (major: number): Record<string, string> => ({
   rxjs: '^7.8.0',
 });
 const ioredis = (major: number): Record<string, string> => ({ ioredis: `^${major}.0.0` });
+const events = (nestMajor: number): Record<string, string> => ({
+  '@nestjs/event-emitter': nestMajor === 11 ? '^3.0.0' : `^${nestMajor}.0.0`,
+  '@nestjs/microservices': `^${nestMajor}.0.0`,
+});
 
 const NEST11_CJS: AppPlan = {
   name: 'nest11-cjs-ioredis5',
   modules: 'commonjs',
-  packages: { ...nest(11), ...ioredis(5) },
+  packages: { ...nest(11), ...events(11), ...ioredis(5) },
 };
-const NEST12_ESM: AppPlan = { name: 'nest12-esm-ioredis6', modules: 'esm', packages: { ...nest(12), ...ioredis(6) } };
+const NEST12_ESM: AppPlan = {
+  name: 'nest12-esm-ioredis6',
+  modules: 'esm',
+  packages: { ...nest(12), ...events(12), ...ioredis(6) },
+};
 const NEST12_CJS: AppPlan = {
   name: 'nest12-cjs-ioredis5',
   modules: 'commonjs',
-  packages: { ...nest(12), ...ioredis(5) },
+  packages: { ...nest(12), ...events(12), ...ioredis(5) },
 };
 const NEST11_ALONE: AppPlan = { name: 'nest11-esm-no-redis', modules: 'esm', packages: nest(11) };
 const WITH_REDIS = [NEST11_CJS, NEST12_ESM, NEST12_CJS];
@@ -93,12 +102,15 @@ describe.each(ALL)('the packed library in $name', (plan) => {
   it('is imported without effects: no handles, no optional package, no default export', async () => {
     const load = (name: string) => (plan.modules === 'esm' ? `await import('${name}')` : `require('${name}')`);
     const seen = await app.evaluate(`
+      const { createRequire } = ${load('node:module')};
+      ${load('@nestjs/core')};
+      // Nest 11 itself loads some of them, if they are there.
+      const before = new Set(Object.keys(createRequire(process.cwd() + '/any.js').cache));
       const main = ${load('nestjs-cache-guard')};
       const testing = ${load('nestjs-cache-guard/testing')};
-      const { createRequire } = ${load('node:module')};
       // The loader's own file handles are gone in the next turn; the pipes are stdout and stderr.
       setImmediate(() => {
-        const loaded = Object.keys(createRequire(process.cwd() + '/any.js').cache);
+        const loaded = Object.keys(createRequire(process.cwd() + '/any.js').cache).filter((path) => !before.has(path));
         console.log(JSON.stringify({
           handles: process.getActiveResourcesInfo().filter((kind) => kind !== 'PipeWrap'),
           optional: loaded.filter((path) => ${JSON.stringify(OPTIONAL_PEERS)}.some((peer) => path.includes('/node_modules/' + peer + '/'))),
@@ -125,6 +137,19 @@ describe.each(WITH_REDIS)('the packed library with the ioredis of $name', (plan)
   it('duplicates a client that it is given, and leaves it open', async () => {
     const app = await appOf(plan);
     expect(await app.start('handed-in', inRedis())).toEqual(expectedReport(plan));
+  });
+
+  it('follows domain events, whichever way they come', async () => {
+    const app = await appOf(plan);
+    const env = inRedis();
+    const followed = (source: string) => ({ before: 1, after: 2, source });
+    expect(await app.start('domain-events', { ...env, APP_PORT: String(await freePort()) })).toEqual({
+      publish: followed('in-process'),
+      stream: followed(`${env['APP_NAMESPACE']}:events`),
+      emitter: followed('event-emitter'),
+      handler: followed('handler'),
+      readyMade: followed('ready-made'),
+    });
   });
 });
 

@@ -115,6 +115,7 @@ describe('eventEmitter()', () => {
         await held.passed;
         return [{ kind: 'later', reason: 'the store is away' }];
       },
+      giveUp: async () => {},
       deadLettered: (_: unknown, reason: string) => letters.push(reason),
     };
     await source.open(sink as unknown as EventSink);

@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import {
+  CacheGuardError,
   CacheGuardStoreError,
   type CacheGuardEvent,
   type ReconciliationEvent,
@@ -15,6 +16,14 @@ const domain = 'offers';
 const source = 'stream';
 /** Stands for what is in events and rows. */
 const DATA = 'customer 4711';
+/** What is told of an event that failed, besides its reason. */
+const failed = {
+  eventType: 'offer.changed',
+  eventId: 'e1',
+  rule: "events.rules[0] of domain 'offers'",
+  attempt: 2,
+  error: 'TypeError',
+};
 
 const reconciliation = (given: Partial<ReconciliationEvent>): ReconciliationEvent => ({
   type: 'reconciliation',
@@ -57,21 +66,38 @@ describe('the event logger, of domain events', () => {
 
   const warnings = () => logs.of('warn');
 
+  it('lets the id of an event neither end a line nor fill it', () => {
+    const eventId = `1\n[Nest] ERROR ${'x'.repeat(1_000)}`;
+    log({ type: 'dead-letter', source, reason: DATA, failed: { eventType: 'a\u001b[31mb', eventId } });
+    const [line = '', ...others] = warnings();
+    expect(others).toEqual([]);
+    expect(line.length).toBeLessThan(200);
+    expect([...line].filter((char) => char < ' ')).toEqual([]);
+  });
+
+  it('says in full that processes of a group have other rules', () => {
+    const error = new CacheGuardError('CG_RULES_DIFFER', 'who shares a group needs the same rules');
+    log({ type: 'event-source-error', source, error }, { type: 'event-source-error', source, error });
+    expect(warnings()).toEqual(['who shares a group needs the same rules']);
+  });
+
   it('warns of what is put aside, lost or out of reach: the first at once, then their number', () => {
     const all: CacheGuardEvent[] = [
-      { type: 'dead-letter', source, reason: DATA },
+      { type: 'dead-letter', source, reason: DATA, failed: { ...failed, attempt: 5 }, domains: ['offers', 'rates'] },
       { type: 'event-gap', source, reason: DATA },
       { type: 'event-source-error', source, error: Object.assign(new Error(DATA), { code: 'ECONNREFUSED' }) },
-      { type: 'domain-events', source, outcome: 'retry', count: 3, reason: DATA },
-      { type: 'domain-events', source, outcome: 'poison', count: 1, reason: DATA },
+      { type: 'domain-events', source, outcome: 'retry', count: 3, reason: DATA, failed },
+      { type: 'domain-events', source, outcome: 'poison', count: 1, reason: DATA, failed: { attempt: 1 } },
     ];
     log(...all, ...all);
     expect(warnings()).toEqual([
-      "Event source 'stream': an event was put aside after its last try.",
+      "Event source 'stream': an event was put aside after its last try ('offer.changed' 'e1', rule events.rules[0] of domain " +
+        "'offers', attempt 5, TypeError). Invalidated as a whole for it: 'offers', 'rates'.",
       "Event source 'stream': events were lost on their way; the domains that follow it are invalidated as a whole.",
       "Event source 'stream' could not be reached or read (Error ECONNREFUSED).",
-      "Event source 'stream': 3 events could not be dealt with.",
-      "Event source 'stream': an event cannot be dealt with at all.",
+      "Event source 'stream': 3 events could not be dealt with ('offer.changed' 'e1', rule events.rules[0] of domain 'offers', " +
+        'attempt 2, TypeError).',
+      "Event source 'stream': an event cannot be dealt with at all (type and id unknown, attempt 1).",
     ]);
     clock.advance(30_000);
     expect(warnings().slice(5)).toEqual(

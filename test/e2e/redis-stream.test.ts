@@ -82,6 +82,49 @@ describe('redisStream', () => {
     expect(groups.map((group) => group[group.indexOf('name') + 1])).toEqual(['readers']);
   });
 
+  test('a domain does not rest on a source of which an event was put aside: its rules failed, or it is none', async () => {
+    const namespace = uniqueNamespace('stream');
+    const stream = `${namespace}:events`;
+    const long = { ...domains.offers, softTtl: '1h', hardTtl: '2h' } as const;
+    const reliant = { ...long, freshBy: { source: stream, fallbackTtl: '1s' } } as const;
+    const fails = (): never => {
+      throw new RangeError('customer 4711');
+    };
+    const module = CacheGuardModule.forRoot({
+      namespace,
+      redisUrl: inject('redisUrl'),
+      domains: { offers: long, quotes: reliant, rates: reliant },
+      events: {
+        rules: [
+          { on: 'offer.changed', domain: 'offers', key: fails },
+          { on: 'quote.changed', domain: 'quotes', key: () => 'gold' },
+        ],
+        sources: [redisStream({ stream, maxTries: 2, retryAfter: '50ms' })],
+      },
+    });
+    const app = await startApp({ imports: [module] });
+    const guard = app.of<CacheGuard>(CacheGuard);
+    const letters: CacheGuardEvent[] = [];
+    guard.on((event) => event.type === 'dead-letter' && letters.push(event));
+    const names = ['offers', 'quotes', 'rates'];
+    const cached = async () => {
+      const states = await Promise.all(names.map((domain) => guard.peek({ domain, key: 'gold' })));
+      return names.filter((_, i) => states[i]?.state === 'fresh');
+    };
+    for (const domain of names) await guard.getOrLoad({ domain, key: 'gold' }, async () => 'old');
+    await publish(stream, '1', 'gold');
+    await until('it is put aside', async () => letters.length === 1);
+    expect(await cached()).toEqual(['quotes', 'rates']);
+    const rule = "events.rules[0] of domain 'offers'";
+    const failed = { eventType: 'offer.changed', eventId: '1', rule, error: 'RangeError', attempt: 2 };
+    expect(letters[0]).toMatchObject({ source: stream, domains: ['offers'], failed });
+    await guard.getOrLoad({ domain: 'offers', key: 'gold' }, async () => 'new');
+    await raw!.xadd(stream, '*', 'event', 'nonsense');
+    await until('it is put aside', async () => letters.length === 2);
+    expect(await cached()).toEqual(['offers']);
+    expect((await raw!.xpending(stream, namespace))[0]).toBe(0);
+  });
+
   test('without a Redis the boot fails, and says how to mend it', async () => {
     const { module } = root({}, {});
     const failure = (await failureOf(() => startApp({ imports: [module] }))) as Error;

@@ -34,9 +34,23 @@ export const connectionMutations = [
   unit(
     'away: connections that died without a word are kept',
     'adapters/redis/node-link.ts',
-    'this.client.disconnect(true);',
+    '    this.renew();',
     '',
     [LINK, 'gives up a connection whose beats are not answered, but not more often than every two seconds'],
+  ),
+  unit(
+    'away: a client that looks for its server is made to end',
+    'adapters/redis/renewal.ts',
+    "closed || client.status === 'connecting'",
+    'closed',
+    ['renewal', 'leaves a client alone that looks for its server: it would end for good'],
+  ),
+  breaking(9)(
+    'away: a client that has ended stays so',
+    'adapters/redis/renewal.ts',
+    "if (client.status === 'end')",
+    'if (false)',
+    ['09-failover', 'sentinels that hang, and a client that asks once: the heir is found when they answer'],
   ),
   unit(
     'away: every reply that tells of an error is an outage',

@@ -24,3 +24,11 @@ export const breakingUnit =
     ...breaking(promise)(name, file, find, replace, [testFile, title]),
     test: { file: `test/unit/${testFile}.test.ts`, name: title, project: 'unit' },
   });
+
+/** Of a guard that a test of another project keeps. @returns {(name: string, file: string, find: string, replace: string, test: [string, string]) => Mutation} */
+export const breakingOn =
+  (project, promise) =>
+  (name, file, find, replace, [testFile, title]) => ({
+    ...breaking(promise)(name, file, find, replace, [testFile, title]),
+    test: { file: `test/${project}/${testFile}.test.ts`, name: title, project },
+  });

@@ -6,6 +6,10 @@ const TWICE = '12-idempotent-events';
 const INTAKE = 'engine/events/intake.ts';
 const BURSTS = 'engine/events/bursts.ts';
 const WANTED = 'engine/events/wanted.ts';
+const WHOLE = 'engine/events/whole-domains.ts';
+const STAKES = 'engine/events/stakes.ts';
+const WORK = 'adapters/redis/stream/stream-work.ts';
+const GROUP_RULES = 'adapters/redis/stream/group-rules.ts';
 const ACTIONS = 'engine/events/actions.ts';
 
 const merged = (source, store) => {
@@ -14,6 +18,17 @@ const merged = (source, store) => {
 };
 const EXACT = 'a source that tells what it has';
 const LAGGING = 'a replica that lags';
+
+/** Of what is done for an event that is put aside. */
+const forgoing = (name, file, find, replace, title) => ({
+  ...breaking(12)(name, file, find, replace, ['', '']),
+  test: { file: 'test/promises/dead-letters.test.ts', name: `dead letters: ${title}` },
+});
+/** Of a guard that a test over a stream keeps. */
+const streaming = (name, file, find, replace, [testFile, title]) => ({
+  ...breaking(12)(name, file, find, replace, ['', '']),
+  test: { file: `test/redis/${testFile}.test.ts`, name: title, project: 'redis' },
+});
 
 /**
  * Of promises 11 and 12: the order of domain events, and their repeats.
@@ -52,6 +67,113 @@ export const eventMutations = [
     'const outcomes = await Promise.all(wanted.map((one) => this.rooms.actions.do(one)));',
     'const outcomes = verdict === APPLIED ? await Promise.all(wanted.map((one) => this.rooms.actions.do(one))) : [];',
     [TWICE, 'is not remembered, and what other rules want is done: a version that is none [memory]'],
+  ),
+  forgoing(
+    'what an event that is put aside may have concerned stays fresh',
+    'engine/events/domain-events.ts',
+    'return this.wholeDomains.seldom(this.stakes.concerned(source, event));',
+    'return this.wholeDomains.seldom([]);',
+    'ends what its rules may have meant, and nothing else [redis]',
+  ),
+  forgoing(
+    'nonsense reaches every domain that follows the source',
+    STAKES,
+    'return followers.size > 0 ? followers : new Set(this.reliantOn(source));',
+    'return followers.size > 0 ? followers : this.all(source);',
+    'no event: it ends what rests on the source, and nothing else [memory]',
+  ),
+  forgoing(
+    'an event is given up before the store has confirmed the invalidation',
+    WHOLE,
+    "if ((await this.invalidate(domain)) === 'applied') return;",
+    'if (await this.invalidate(domain)) return;',
+    'is not given up as long as the store has not confirmed it [memory]',
+  ),
+  forgoing(
+    'each event that is put aside invalidates its domain anew',
+    WHOLE,
+    'this.pause(again ? spanMs - (now % spanMs) : 0)',
+    'this.pause(0)',
+    'cost a domain one invalidation in each span of its fallback TTL [memory]',
+  ),
+  forgoing(
+    'processes invalidate one after the other',
+    WHOLE,
+    'this.pause(again ? spanMs - (now % spanMs) : 0)',
+    'this.pause(again ? spanMs : 0)',
+    'are invalidated for by all processes at the same time, not one after the other [memory]',
+  ),
+  forgoing(
+    'an event joins an invalidation that has begun',
+    WHOLE,
+    'this.waiting.delete(domain);',
+    '',
+    'are done with when what was cached before each of them is invalidated [memory]',
+  ),
+  forgoing(
+    'who closes waits for the span',
+    WHOLE,
+    'for (const end of this.pauses) end();',
+    '',
+    'keep nobody waiting who closes, and leave no timer [memory]',
+  ),
+  forgoing(
+    'other domains that rest on a source make no other rules',
+    STAKES,
+    'this.reliantOn(source).toSorted()]',
+    '[]]',
+    'processes know whether they do the same with the events of a source [memory]',
+  ),
+  streaming(
+    'an event is put aside though what it concerned is not invalidated',
+    WORK,
+    'if (!isGivenUp) await',
+    'if (false) await',
+    [
+      'stream-dead-letters',
+      'are not written while that is not confirmed: the event comes again, as if it had not been tried',
+    ],
+  ),
+  streaming(
+    'an event that is put aside holds up its batch',
+    WORK,
+    'for (const one of bad) this.putAside(one);',
+    'await Promise.all(bad.map((one) => this.bury(one)));',
+    [
+      'stream-dead-letters',
+      'are written when what they may have concerned is invalidated, and hold up nothing until then',
+    ],
+  ),
+  streaming(
+    'processes with other rules rest on the source',
+    GROUP_RULES,
+    'if (!this.differ) sink.lag(ms);',
+    'sink.lag(ms);',
+    ['stream-rules', 'are told of on both sides, and nobody rests on the source'],
+  ),
+  streaming(
+    'what processes with other rules took is forgotten',
+    GROUP_RULES,
+    'if (!this.differ) return;',
+    'this.differ = false;\n    if (!this.differ) return;',
+    [
+      'stream-rules',
+      'that leave have read what was not theirs: what follows the source is invalidated once, and may rest on it again',
+    ],
+  ),
+  breakingUnit(12)(
+    'what a rule gives wrongly is tried again',
+    INTAKE,
+    "isBadOutput(error) ? 'poison' : 'retry'",
+    "'retry'",
+    ['engine/events/intake', 'says at once of what a rule gave that no repeat will help: a version that is a text'],
+  ),
+  breakingUnit(12)(
+    'what a rule throws is not tried again',
+    INTAKE,
+    "isBadOutput(error) ? 'poison' : 'retry'",
+    "'poison'",
+    ['engine/events/intake', 'does not remember what was not applied: rules that throw, actions that fail'],
   ),
   breaking(12)('nothing is remembered', INTAKE, 'if (applied.length > 0) await', 'if (false) await', [
     TWICE,

@@ -154,8 +154,8 @@ export const l1Mutations = [
   breaking(10)(
     'what stands in for the store passes for fresh',
     NEAR,
-    "doubt: 'store-unavailable' }",
-    'doubt: undefined }',
+    'found: { ...kept.seen.found, doubt }',
+    'found: { ...kept.seen.found, doubt: undefined }',
     [TRUST, 'without it, old values are served as stale and not refreshed before they must be [memory]'],
   ),
   breaking(10)('what was pushed out is still held by its tags', NEAR, 'carriers?.delete(kept);', '', [

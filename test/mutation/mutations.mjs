@@ -4,6 +4,7 @@ import { l1Mutations } from './l1-mutations.mjs';
 import { policyMutations } from './policy-mutations.mjs';
 import { protocolMutations } from './protocol-mutations.mjs';
 import { sourceMutations } from './source-mutations.mjs';
+import { waitMutations } from './wait-mutations.mjs';
 
 export const mutations = [
   ...protocolMutations,
@@ -12,4 +13,5 @@ export const mutations = [
   ...awayMutations,
   ...sourceMutations,
   ...eventMutations,
+  ...waitMutations,
 ];

@@ -6,6 +6,7 @@ import type { RedisConnect } from '../../lib/adapters/redis/client-shapes.js';
 import { startCluster, type RedisCluster } from '../support/redis-cluster.js';
 import { startSentinel } from '../support/redis-sentinel.js';
 import { startRedis } from '../support/redis-server.js';
+import { startProxy } from '../support/tcp-proxy.js';
 import { whyNoTls } from '../support/tls.js';
 import { areBack, knowAway, ownRedis, see } from './support/away.js';
 import { Fleet, until, type Member } from './support/fleet.js';
@@ -101,6 +102,35 @@ describe('failover', () => {
         }
       },
     );
+  }
+
+  for (const retries of [true, false]) {
+    const how = retries ? 'asks again' : 'asks once';
+    group(`sentinels that hang, and a client that ${how}: the heir is found when they answer`, async (fleet) => {
+      const sentinel = await startSentinel();
+      fleet.finally(() => sentinel.stop());
+      const proxies = await Promise.all(sentinel.sentinels.map(({ port }) => startProxy(port)));
+      fleet.finally(() => Promise.all(proxies.map((proxy) => proxy.stop())));
+      const sentinels = proxies.map(({ port }) => ({ host: '127.0.0.1', port }));
+      const options = {
+        sentinels,
+        name: sentinel.name,
+        updateSentinels: false,
+        sentinelRetryStrategy: () => (retries ? 50 : null),
+      };
+      const a = await fleet.start({ domains, commandTimeoutMs: 500, connect: { options } });
+      await sentinel.untilReplica(sentinel.servers[1]);
+      for (const proxy of proxies) proxy.halfOpen();
+      const old = await sentinel.killMaster();
+      await knowAway(a);
+      const asked = a.store.calls.beat;
+      // Long enough that a connection which does not come to stand would be given up for a new one.
+      await until(() => a.store.calls.beat > asked + 40, 'beats');
+      await sentinel.untilMaster(sentinel.otherThan(old));
+      for (const proxy of proxies) proxy.up();
+      await areBack(a);
+      await until(async () => (await see(a, { domain: 'offers', key: 'gold' })).state === 'fresh', 'a fresh value');
+    });
   }
 
   for (const how of ['killed', 'frozen'] as const) {

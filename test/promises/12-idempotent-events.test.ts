@@ -126,8 +126,8 @@ describe('what failed', () => {
     ];
     const [a, b] = (await started(fleet, 2, [...rules, RULE])) as [Member, Member];
     const events = rules.map(({ on }) => event('gold', { type: on as string }));
-    const retry = { kind: 'retry', reason: expect.stringMatching(/^rule rules\[\d\]: Error: no$/) };
-    expect(await a.guard.events.publishAll([...events, event('silver')])).toEqual([
+    const retry = { kind: 'retry', reason: expect.stringMatching(/^rule rules\[\d\]: Error: no$/), error: 'Error' };
+    expect(await a.guard.events.publishAll([...events, event('silver')])).toMatchObject([
       ...events.map(() => retry),
       APPLIED,
     ]);
@@ -139,7 +139,7 @@ describe('what failed', () => {
   promise(12, 'is not remembered, and what other rules want is done: a version that is none', BOTH, async (fleet) => {
     const [a] = (await started(fleet, 1, [{ ...RULE, domain: 'rates' }, UPDATE])) as [Member];
     const one = event('gold', { data: 2n ** 64n });
-    expect(await a.guard.events.publish(one)).toMatchObject({ kind: 'retry' });
+    expect(await a.guard.events.publish(one)).toMatchObject({ kind: 'poison', error: 'CG_INVALID_VERSION' });
     expect(a.all('invalidation').map(({ domain }) => domain)).toEqual(['rates']);
     await expectNotFresh([a], GOLD, 'value 18446744073709551616');
     expect(await a.guard.events.publish({ ...one, data: 7n })).toEqual(APPLIED);
@@ -155,7 +155,7 @@ describe('what failed', () => {
     };
     for (const { guard } of [a, b]) guard.events.configure({ rules, mergeWindowMs: 0, refreshes: { enqueue } });
     const one = event('gold');
-    expect(await a.guard.events.publish(one)).toEqual({ kind: 'retry', reason: 'Error: full' });
+    expect(await a.guard.events.publish(one)).toMatchObject({ kind: 'retry', reason: 'Error: full', error: 'Error' });
     broken = false;
     expect(await a.guard.events.publish(one)).toEqual(APPLIED);
     expect(await b.guard.events.publish(one)).toEqual(DUPLICATE);

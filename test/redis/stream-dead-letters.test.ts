@@ -1,5 +1,6 @@
 import { Cluster } from 'ioredis';
 import { afterEach, describe, expect, inject, it } from 'vitest';
+import { gate } from '../promises/support/source.js';
 import { until } from '../support/redis-server.js';
 import { DONE, numbered, StreamBench, type Heard } from './support/stream.js';
 
@@ -88,6 +89,71 @@ describe('dead letters', () => {
     await dead(heard, 1);
     expect(await b.deadLetters(deadLetters)).toMatchObject([{ reason: 'it is bad' }]);
     await settled(b);
+  });
+
+  it('are written when what they may have concerned is invalidated, and hold up nothing until then', async () => {
+    const b = bench();
+    const hold = gate();
+    const asked: string[] = [];
+    const { heard } = await b.follow({}, (other) => {
+      other.answer = (id) => (id === 'bad' ? { kind: 'poison', reason: 'it is bad' } : DONE);
+      other.atGivingUp = (id) => (asked.push(id), hold.opened);
+    });
+    await b.publish('bad', 'a');
+    await b.raw.xadd(b.stream, '*', 'event', 'no JSON');
+    await until('both are given up', async () => asked.length === 2);
+    // Batches beyond number: none of them waits for it.
+    for (const id of numbered(100)) await b.publish(id);
+    await until('the others came', async () => heard.ids.length === 102);
+    await until('only they are pending', async () => (await b.pending()) === 2);
+    expect([heard.dead, await b.deadLetters()]).toEqual([[], []]);
+    hold.open();
+    await dead(heard, 2);
+    expect(asked.toSorted()).toEqual(['bad', 'undefined']);
+    await settled(b);
+  });
+
+  it('are not written while that is not confirmed: the event comes again, as if it had not been tried', async () => {
+    const b = bench();
+    let away = true;
+    const { heard } = await b.follow({ maxTries: 2 }, (other) => {
+      other.answer = (id, tries) => ({ kind: 'retry', reason: `${id} ${tries}` });
+      other.atGivingUp = async () => {
+        if (away) throw new Error('the store is away');
+      };
+    });
+    await b.publish('bad');
+    await until('it came again and again', async () => heard.ids.length > 4);
+    expect(await b.pending()).toBe(1);
+    expect([heard.dead, await b.deadLetters()]).toEqual([[], []]);
+    away = false;
+    await dead(heard, 1);
+    expect(heard.dead[0]!.reason).toBe('bad 1');
+    await settled(b);
+  });
+
+  it('wait for the end of an application no longer than it takes: what is not put aside comes again', async () => {
+    const b = bench();
+    const asked: string[] = [];
+    const { source } = await b.follow({ graceMs: 50 }, (other) => {
+      other.answer = () => ({ kind: 'poison', reason: 'it is bad' });
+      other.atGivingUp = (id) => (asked.push(id), new Promise(() => {}));
+    });
+    await b.publish('bad');
+    await until('it is given up', async () => asked.length === 1);
+    await source.close();
+    const { heard } = await b.follow({}, (other) => (other.answer = () => ({ kind: 'poison', reason: 'it is bad' })));
+    await dead(heard, 1);
+    await settled(b);
+  });
+
+  it('have a reason of bounded length', async () => {
+    const b = bench();
+    const reason = 'x'.repeat(10_000);
+    const { heard } = await b.follow({}, (other) => (other.answer = () => ({ kind: 'poison', reason })));
+    await b.publish('bad');
+    await dead(heard, 1);
+    expect((await b.deadLetters())[0]!['reason']).toHaveLength(500);
   });
 
   it('are bounded in number', async () => {

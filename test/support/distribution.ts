@@ -133,10 +133,8 @@ async function downloadWith(
   const known = new Set(stdout.split('\n').map((line) => line.split('|')[0]?.trim()));
   if (!known.has(packages[0])) throw new Error(`The package lists know no ${packages[0]}.`);
   const wanted = packages.filter((name) => known.has(name));
-  for (const [i, name] of wanted.entries()) {
-    process.stderr.write(`  ${i + 1}/${wanted.length} ${name}\n`);
-    await run('apt-get', [...options, 'download', name], { cwd: folder });
-  }
+  process.stderr.write(`  ${wanted.join(', ')}\n`);
+  await run('apt-get', [...options, 'download', ...wanted], { cwd: folder });
   return listFolder(folder)
     .filter((name) => name.endsWith('.deb'))
     .map((name) => join(folder, name));

@@ -1,5 +1,5 @@
 /** Proven by the type checker: each `@ts-expect-error` fails the check when its line compiles. */
-import type { DomainEvent, EventRule } from 'nestjs-cache-guard';
+import type { DomainEvent, EventRule, KeyPart } from 'nestjs-cache-guard';
 
 interface OfferChanged {
   readonly segment: string;
@@ -9,7 +9,7 @@ interface OfferChanged {
 const base = { on: 'offer.changed', domain: 'offers' } as const;
 const key = (event: DomainEvent<OfferChanged>): string => event.data.segment;
 const version = (event: DomainEvent<OfferChanged>): number => event.data.revision;
-const value = (event: DomainEvent<OfferChanged>): unknown => event.data;
+const value = (event: DomainEvent<OfferChanged>): OfferChanged => event.data;
 
 // What compiles
 export const rules: readonly EventRule[] = [
@@ -22,6 +22,12 @@ export const rules: readonly EventRule[] = [
   { ...base, keys: () => ['gold'], action: 'update', value: () => null, version },
   { ...base, tags: () => ['metal'], action: 'invalidate', mode: 'purge' },
   { ...base, all: true },
+  // An event's data are no promise, whatever they are.
+  { ...base, key, action: 'update', value: (event) => event.data, version },
+  { ...base, key, action: 'update', value: () => new Map([['gold', [1n, new Date()]]]), version },
+  { ...base, key, action: 'update', value: (event: DomainEvent<Record<string, unknown>>) => event.data, version },
+  { ...base, key: (): KeyPart => ({ segment: 'gold' }) },
+  { ...base, keys: (): readonly KeyPart[] => [new Date()] },
 ];
 
 // What does not: without a target, or with more than one
@@ -83,3 +89,23 @@ void ({ ...base, tags: () => ['metal'], action: 'refresh' } satisfies EventRule)
 void ({ ...base, all: true, action: 'update', value } satisfies EventRule);
 // @ts-expect-error: a name is one of keys
 void ({ ...base, tags: () => ['metal'], name: 'Offers.find' } satisfies EventRule);
+
+// promises: nobody would wait for them
+// @ts-expect-error: a promise of a key
+void ({ ...base, key: async () => 'gold' } satisfies EventRule);
+// @ts-expect-error: sometimes a promise of a key
+void ({ ...base, key: ({ id, subject }) => subject ?? Promise.resolve(id) } satisfies EventRule);
+// @ts-expect-error: a promise of keys
+void ({ ...base, keys: async () => ['gold'] } satisfies EventRule);
+// @ts-expect-error: promises of keys
+void ({ ...base, keys: () => ['gold'].map(async (one) => one) } satisfies EventRule);
+// @ts-expect-error: a promise of tags
+void ({ ...base, tags: async () => ['metal'] } satisfies EventRule);
+// @ts-expect-error: a promise of a version
+void ({ ...base, key, version: async () => 7n } satisfies EventRule);
+// @ts-expect-error: a promise of a version
+void ({ ...base, key, action: 'update', value, version: async () => 7n } satisfies EventRule);
+// @ts-expect-error: a promise of a value
+void ({ ...base, key, action: 'update', value: async (event) => event.data, version } satisfies EventRule);
+// @ts-expect-error: what is unknown may be a promise
+void ({ ...base, key, action: 'update', value: (): unknown => 1, version } satisfies EventRule);

@@ -1,38 +1,10 @@
-import type { Clock } from '../../core/clock.js';
 import type { DomainEvent } from '../../core/domain-event.js';
-import { parseDuration, type Duration } from '../../core/durations.js';
-import { CacheGuardConfigError, describeValue } from '../../core/errors.js';
-import type { EventDestination } from '../../core/event-destination.js';
-import type { EventSink } from '../../core/event-source.js';
-import type { RunSql } from './sql-dialect.js';
-import type { OutboxRow, SqlOutbox } from './sql-outbox.js';
+import { readRefusals, readRelay, stuck, type OutboxRelayOptions } from './outbox-options.js';
+import type { OutboxRow } from './sql-outbox.js';
 
 const MAX_BACKOFF_MS = 30_000;
 /** How long `close` waits for a batch that is under way. */
 const CLOSE_PATIENCE_MS = 5_000;
-
-/** Of a query function that does not return rows by the names of their columns, or whose deletions have no effect. */
-const STUCK =
-  'rows of the outbox are still there after they were deleted, or come without their position; look at `query`';
-
-export interface OutboxRelayOptions {
-  readonly outbox: SqlOutbox;
-  /** Runs a statement outside of any transaction of the application. */
-  readonly query: RunSql;
-  readonly destination: EventDestination;
-  readonly clock: Clock;
-  /** How often the table is looked at when nobody calls `nudge`. Default `'1s'`. */
-  readonly every?: Duration;
-  /** Rows that are read and sent at a time, 1 to 1,000. Default 100. */
-  readonly batch?: number;
-  /**
-   * Runs the work if nobody else in the fleet does; its signal says that somebody else may have begun. Default: always. Two at once send
-   * some events twice, which is harmless.
-   */
-  readonly alone?: (work: (signal: AbortSignal) => Promise<void>) => Promise<unknown>;
-  /** Told of how old the oldest row is, of rows that were set aside, and of what failed. */
-  readonly reports?: Pick<EventSink, 'lag' | 'deadLettered' | 'trouble'>;
-}
 
 export interface OutboxStatus {
   /** Rows that are still to be sent. */
@@ -59,11 +31,9 @@ export class OutboxRelay {
 
   /** @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`) */
   constructor(private readonly options: OutboxRelayOptions) {
-    const { every = 1_000, batch = 100, alone = (work) => work(new AbortController().signal) } = options;
-    this.everyMs = parseDuration(every) ?? 0;
-    if (this.everyMs < 1) refuse('every', every, "give milliseconds or a text such as '1s', at least 1ms");
-    if (!Number.isInteger(batch) || batch < 1 || batch > 1_000)
-      refuse('batch', batch, 'give a whole number from 1 to 1000');
+    const { everyMs, batch } = readRelay(options);
+    const { alone = (work) => work(new AbortController().signal) } = options;
+    this.everyMs = everyMs;
     this.batch = batch;
     this.alone = alone;
   }
@@ -96,7 +66,7 @@ export class OutboxRelay {
     if (!this.turn) return;
     let cancel = () => {};
     const patience = new Promise<void>((resolve) => {
-      cancel = this.options.clock.schedule(CLOSE_PATIENCE_MS, resolve);
+      cancel = this.options.clock.schedule(CLOSE_PATIENCE_MS, resolve, true);
     });
     await Promise.race([this.turn, patience]);
     cancel();
@@ -137,7 +107,7 @@ export class OutboxRelay {
     while (!signal.aborted && this.state === 'started') {
       const rows = await outbox.read(query, this.batch);
       // Sent and deleted, and there again: to go on at once would be to go on for ever.
-      if (rows.length > 0 && rows[0]!.position === before) throw new Error(STUCK);
+      if (rows.length > 0 && rows[0]!.position === before) stuck();
       before = rows[0]?.position;
       reports?.lag(this.ageOf(rows[0]?.queuedMs));
       if (rows.length === 0) return;
@@ -153,8 +123,8 @@ export class OutboxRelay {
       else sent.push({ position, event });
     }
     if (sent.length === 0) return;
-    const refusals = (await destination.append(sent.map(({ event }) => event))) ?? [];
-    for (const { index, reason } of refusals) await this.setAside(sent[index]?.position, reason, sent[index]?.event);
+    const refusals = readRefusals(await destination.append(sent.map(({ event }) => event)), sent.length);
+    for (const { index, reason } of refusals) await this.setAside(sent[index]!.position, reason, sent[index]!.event);
     const kept = new Set(refusals.map(({ index }) => index));
     await outbox.remove(
       query,
@@ -171,12 +141,4 @@ export class OutboxRelay {
   private ageOf(queuedMs: number | undefined): number {
     return queuedMs === undefined ? 0 : Math.max(0, this.options.clock.wall() - queuedMs);
   }
-}
-
-function refuse(field: string, value: unknown, mend: string): never {
-  throw new CacheGuardConfigError(
-    'CG_INVALID_OPTIONS',
-    `OutboxRelay: ${field} = ${describeValue(value)} is refused; ${mend}.`,
-    { field },
-  );
 }

@@ -1,6 +1,9 @@
-import { CacheGuardConfigError, describeValue } from '../../core/errors.js';
+import { CacheGuardConfigError } from '../../core/errors.js';
+import { OptionsChecker } from '../../core/field-checker.js';
 
 export type SqlDialect = 'postgres' | 'mysql' | 'sqlite';
+
+export const outboxCheck: OptionsChecker = new OptionsChecker('SqlOutbox');
 
 /**
  * Runs one statement with its parameters: `$1`, `$2` … for Postgres, `?` for the others. What a `select` gives is either the rows, or an
@@ -32,7 +35,8 @@ const DIALECTS: Readonly<Record<SqlDialect, Dialect>> = {
     schema: (table, index) => [
       `create table if not exists ${table} (position bigint not null auto_increment primary key, ` +
         `event longtext not null, queued_ms bigint not null, state varchar(8) not null default 'waiting', reason text, ` +
-        `key ${index} (state, position))`,
+        // Not the server's defaults, which may be without transactions, or without most of the world's letters.
+        `key ${index} (state, position)) engine = InnoDB default charset = utf8mb4`,
     ],
   },
   sqlite: {
@@ -49,7 +53,7 @@ const DIALECTS: Readonly<Record<SqlDialect, Dialect>> = {
 /** @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`) */
 export function dialectOf(given: unknown): Dialect {
   if (typeof given === 'string' && Object.hasOwn(DIALECTS, given)) return DIALECTS[given as SqlDialect];
-  throw refused('dialect', given, `use one of ${Object.keys(DIALECTS).join(', ')}`);
+  return outboxCheck.fail('dialect', given, `use one of ${Object.keys(DIALECTS).join(', ')}`);
 }
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,47}$/;
@@ -58,20 +62,21 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,47}$/;
 export function tableParts(given: unknown): readonly string[] {
   const parts = typeof given === 'string' ? given.split('.') : [];
   if (parts.length >= 1 && parts.length <= 2 && parts.every((part) => NAME.test(part))) return parts;
-  throw refused('table', given, 'give up to 48 letters, digits and _, perhaps with a schema and a point before them');
-}
-
-export function refused(field: string, value: unknown, mend: string): CacheGuardConfigError {
-  return new CacheGuardConfigError(
-    'CG_INVALID_OPTIONS',
-    `SqlOutbox: ${field} = ${describeValue(value)} is refused; ${mend}.`,
-    { field },
+  return outboxCheck.fail(
+    'table',
+    given,
+    'give up to 48 letters, digits and _, perhaps with a schema and a point before them',
   );
 }
 
-/** The rows of an answer, whichever way the driver gives them. */
+/** The rows of an answer, whichever way the driver gives them. @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`) */
 export function rowsOf(answer: unknown): readonly Readonly<Record<string, unknown>>[] {
   const rows = Array.isArray(answer) ? answer : (answer as { rows?: unknown } | null | undefined)?.rows;
-  if (Array.isArray(rows)) return rows as Record<string, unknown>[];
-  throw new TypeError('The query function gave no rows; give the list of rows, or an object that has them as rows.');
+  const isRow = (row: unknown) => typeof row === 'object' && row !== null && !Array.isArray(row);
+  if (Array.isArray(rows) && rows.every(isRow)) return rows as Record<string, unknown>[];
+  throw new CacheGuardConfigError(
+    'CG_INVALID_OPTIONS',
+    'SqlOutbox: query has given no rows; let it give the list of rows by the names of their columns, or an object that has them as rows.',
+    { field: 'query' },
+  );
 }

@@ -1,7 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { readEvent, type DomainEvent, type PublishedEvent } from '../../core/domain-event.js';
-import { CacheGuardError } from '../../core/errors.js';
-import { dialectOf, rowsOf, tableParts, type Dialect, type RunSql, type SqlDialect } from './sql-dialect.js';
+import { CacheGuardError, describeValue } from '../../core/errors.js';
+import { isRecord } from '../../core/field-checker.js';
+import {
+  dialectOf,
+  outboxCheck,
+  rowsOf,
+  tableParts,
+  type Dialect,
+  type RunSql,
+  type SqlDialect,
+} from './sql-dialect.js';
 
 /** What is published through an outbox: an event whose data JSON can hold. An id and the time are made where they are left out. */
 export type OutboxEvent = Omit<PublishedEvent, 'id'> & { readonly id?: string };
@@ -33,6 +42,8 @@ export interface OutboxCounts {
   readonly oldestMs: number | undefined;
 }
 
+const FIELDS = ['dialect', 'table', 'newId', 'now'] satisfies (keyof SqlOutboxOptions)[];
+
 /** How many rows one `insert` brings. */
 const ROWS_PER_INSERT = 100;
 const MAX_CHARACTERS = 262_144;
@@ -48,15 +59,18 @@ export class SqlOutbox {
   private readonly now: () => number;
 
   /** @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`) */
-  constructor({ dialect, table = 'cache_guard_outbox', newId = randomUUID, now = () => Date.now() }: SqlOutboxOptions) {
+  constructor(options: SqlOutboxOptions) {
+    const { dialect, table = 'cache_guard_outbox', newId, now } = outboxCheck.options(options, FIELDS);
+    if (newId !== undefined) outboxCheck.needFn('newId', newId, '() that gives a text');
+    if (now !== undefined) outboxCheck.needFn('now', now, '() that gives milliseconds');
     this.dialect = dialectOf(dialect);
     const parts = tableParts(table);
     const quote = (name: string): string => `${this.dialect.quote}${name}${this.dialect.quote}`;
     this.table = table;
     this.quoted = parts.map(quote).join('.');
     this.index = quote(`${parts.at(-1)}_waiting`);
-    this.newId = newId;
-    this.now = now;
+    this.newId = newId ?? randomUUID;
+    this.now = now ?? Date.now;
   }
 
   /** The statements that make the table, if it is not there; for your migrations. */
@@ -69,10 +83,12 @@ export class SqlOutbox {
    *
    * @param run runs a statement within the transaction
    * @returns the events as they were written, with their ids and times
-   * @throws CacheGuardError (`CG_UNENCODABLE`) before anything was written; what `run` throws
+   * @throws CacheGuardError (`CG_UNENCODABLE`, `CG_INVALID_OPTIONS`) before anything was written; what `run` throws
    */
   async publish(run: RunSql, events: OutboxEvent | readonly OutboxEvent[]): Promise<DomainEvent[]> {
+    outboxCheck.needFn('run', run, '(sql, params) that runs a statement in the transaction');
     const now = this.now();
+    if (!isTime(now)) outboxCheck.failAs('now()', describeValue(now), 'let it give milliseconds since the Unix epoch');
     const made = (Array.isArray(events) ? (events as readonly OutboxEvent[]) : [events as OutboxEvent]).map((event) =>
       this.written(event, now),
     );
@@ -130,8 +146,9 @@ export class SqlOutbox {
   }
 
   private written(given: OutboxEvent, now: number): { readonly event: DomainEvent; readonly text: string } {
-    const { id = this.newId(), time = new Date(now) } = given;
-    const event = readEvent({ ...given, id, time });
+    const event = readEvent(
+      isRecord(given) ? { ...given, id: given.id ?? this.id(), time: given.time ?? new Date(now) } : given,
+    );
     if ('malformed' in event) refuse(event.malformed);
     let text: string;
     try {
@@ -145,6 +162,13 @@ export class SqlOutbox {
     return { event, text };
   }
 
+  private id(): string {
+    const id: unknown = this.newId();
+    return typeof id === 'string' && id !== ''
+      ? id
+      : outboxCheck.fail('newId()', id, 'let it give a text that is not empty');
+  }
+
   private marks(count: number, before = 0): string {
     return Array.from({ length: count }, (_, i) => this.mark(before + i + 1)).join(', ');
   }
@@ -152,6 +176,11 @@ export class SqlOutbox {
   private mark(number: number): string {
     return this.dialect.numbered ? `$${number}` : '?';
   }
+}
+
+/** Beyond that there is no date. */
+function isTime(ms: unknown): boolean {
+  return typeof ms === 'number' && !Number.isNaN(new Date(ms).getTime());
 }
 
 function readText(text: unknown): OutboxRow['event'] {

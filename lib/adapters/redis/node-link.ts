@@ -35,8 +35,8 @@ export class NodeLink {
     readonly client: NodeClient,
     private readonly time: Clock,
     makeBreaker: MakeBreaker,
-    /** Whether the connection is ours to close and open again. */
-    private readonly mends: boolean,
+    /** Gives the connection up for a new one; `undefined`: it is not ours to close and open again. */
+    private readonly renew: (() => void) | undefined,
     /** The server may not have been there for a while. */
     private readonly lost: (over: boolean) => void,
   ) {
@@ -115,9 +115,9 @@ export class NodeLink {
 
   /** A connection that is half open, or stuck in its greeting, would stay so for many minutes. A cluster sees to its connections itself. */
   private reconnect(): void {
-    if (!this.mends || elapsedSince(this.reconnectedAt, this.time) < RECONNECT_MS) return;
+    if (!this.renew || elapsedSince(this.reconnectedAt, this.time) < RECONNECT_MS) return;
     this.reconnectedAt = instant(this.time);
-    this.client.disconnect(true);
+    this.renew();
   }
 
   private forget(): void {

@@ -84,9 +84,9 @@ export class RedisStore implements Store {
     this.keyspace = new Keyspace(keyPrefixOf(options.connect) + options.namespace);
     const { clock, commandTimeoutMs, ids, makeBreaker } = options;
     const emit = (signal: Signal) => this.emit(signal);
-    const makeLink = (client: NodeClient, mends: boolean) => {
+    const makeLink = (client: NodeClient, renew?: () => void) => {
       client.on('ready', () => this.patrol.walk(true));
-      return new NodeLink(client, clock, makeBreaker, mends, (over) => emit({ kind: 'lost', over }));
+      return new NodeLink(client, clock, makeBreaker, renew, (over) => emit({ kind: 'lost', over }));
     };
     this.topology = topologyOf(options.connect, makeLink, commandTimeoutMs, () => emit({ kind: 'gap' }));
     this.runner = new ScriptRunner(this.topology, clock, commandTimeoutMs);

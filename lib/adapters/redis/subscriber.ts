@@ -1,4 +1,5 @@
 import type { Cluster, Redis } from 'ioredis';
+import { Renewal } from './renewal.js';
 
 /** What receives messages. */
 export interface Subscriber {
@@ -16,9 +17,11 @@ const RETRY_MS = 200;
 
 export class SingleSubscriber implements Subscriber {
   private readonly listener: Redis;
+  private readonly renewal: Renewal;
 
   constructor(client: Redis, onGap: () => void) {
     this.listener = client.duplicate(LISTENER);
+    this.renewal = new Renewal(this.listener);
     this.listener.on('error', () => {});
     this.listener.on('close', onGap);
   }
@@ -30,11 +33,11 @@ export class SingleSubscriber implements Subscriber {
   }
 
   reconnect(): void {
-    this.listener.disconnect(true);
+    this.renewal.renew();
   }
 
   close(): void {
-    this.listener.disconnect();
+    this.renewal.close();
   }
 }
 

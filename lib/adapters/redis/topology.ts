@@ -3,10 +3,11 @@ import { Redis, type Cluster, type RedisOptions } from 'ioredis';
 import { unavailable } from './budget.js';
 import { isCluster, OWN_OPTIONS, type NodeClient, type RedisConnect } from './client-shapes.js';
 import type { NodeLink } from './node-link.js';
+import { Renewal } from './renewal.js';
 import { ClusterSubscriber, SingleSubscriber, type Subscriber } from './subscriber.js';
 
-/** `mends`: the connection may be closed and opened again. */
-type MakeLink = (client: NodeClient, mends: boolean) => NodeLink;
+/** `renew` gives the connection up for a new one. */
+type MakeLink = (client: NodeClient, renew?: () => void) => NodeLink;
 
 /** The servers behind a store: which one has a key, and how to stop talking to all of them. */
 export interface Topology {
@@ -72,13 +73,15 @@ class SingleTopology implements Topology {
   readonly spread = false;
   readonly subscriber: SingleSubscriber;
   private readonly link: NodeLink;
+  private readonly renewal: Renewal;
 
   constructor(
     private readonly client: Redis,
     makeLink: MakeLink,
     onGap: () => void,
   ) {
-    this.link = makeLink(client, true);
+    this.renewal = new Renewal(client);
+    this.link = makeLink(client, () => this.renewal.renew());
     this.subscriber = new SingleSubscriber(client, onGap);
   }
 
@@ -108,7 +111,7 @@ class SingleTopology implements Topology {
   }
 
   close(): void {
-    this.client.disconnect();
+    this.renewal.close();
     this.subscriber.close();
   }
 }
@@ -164,7 +167,7 @@ class ClusterTopology implements Topology {
     if (link) return link;
     const node = this.cluster.nodes('all').find((other) => addressOf(other) === address);
     if (!node) return undefined;
-    this.links.set(address, (link = this.makeLink(node, false)));
+    this.links.set(address, (link = this.makeLink(node)));
     return link;
   }
 }

@@ -20,6 +20,10 @@ export class Bursts<W, R> {
   private readonly slots = new Map<string, Slot<W, R>>();
   private ready: Group<W, R>[] = [];
   private cancelTimer: (() => void) | undefined;
+  /** Whether the timer is one that callers wait for. */
+  private awaited = false;
+  /** Groups that wait for the end of their window. */
+  private waiting = 0;
   private closed = false;
 
   constructor(
@@ -40,6 +44,7 @@ export class Bursts<W, R> {
     const group = groupOf<W, R>(wanted);
     if (slot && slot.openUntilMs > now) {
       slot.waiting = group;
+      this.waiting++;
     } else {
       if (!this.closed) this.openSlot(target, now);
       if (this.ready.push(group) === 1) queueMicrotask(() => this.start());
@@ -51,10 +56,10 @@ export class Bursts<W, R> {
   /** Does at once what waits, and from now on whatever is wanted: no timer is left behind. */
   close(): void {
     this.closed = true;
-    this.cancelTimer?.();
-    this.cancelTimer = undefined;
+    this.disarm();
     for (const { waiting } of this.slots.values()) if (waiting) this.ready.push(waiting);
     this.slots.clear();
+    this.waiting = 0;
     this.start();
   }
 
@@ -72,15 +77,24 @@ export class Bursts<W, R> {
     groups.forEach(({ settle }, i) => settle(results.then((all) => all[i]!)));
   }
 
-  /** One timer, at the end of the oldest window. */
+  /** One timer, at the end of the oldest window. While nothing waits for one, it is nobody's. */
   private arm(): void {
     const [oldest] = this.slots.values();
-    if (this.cancelTimer || !oldest) return;
+    const awaited = this.waiting > 0;
+    if (!oldest || (this.cancelTimer && this.awaited === awaited)) return;
+    this.disarm();
+    this.awaited = awaited;
     const ms = Math.max(1, oldest.openUntilMs - this.clock.monotonic());
-    this.cancelTimer = this.clock.schedule(ms, () => {
+    const end = () => {
       this.cancelTimer = undefined;
       this.endWindows();
-    });
+    };
+    this.cancelTimer = this.clock.schedule(ms, end, awaited);
+  }
+
+  private disarm(): void {
+    this.cancelTimer?.();
+    this.cancelTimer = undefined;
   }
 
   private endWindows(): void {
@@ -89,6 +103,7 @@ export class Bursts<W, R> {
       if (openUntilMs > now) break;
       this.slots.delete(target);
       if (!waiting) continue;
+      this.waiting--;
       this.openSlot(target, now);
       this.ready.push(waiting);
     }

@@ -1,18 +1,22 @@
 import { readEvent, type PublishedEvent } from '../../core/domain-event.js';
 import { CacheGuardConfigError } from '../../core/errors.js';
+import { isRecord, OptionsChecker } from '../../core/field-checker.js';
 import type { DeadLetterEvent, EventLagEvent, EventSourceErrorEvent } from '../../core/events.js';
-import type { EventSink, EventSource, Verdict } from '../../core/event-source.js';
-import { domainGeneration } from '../../core/keys.js';
+import type { EventSink, EventSource, Failure, Verdict } from '../../core/event-source.js';
 import type { RefreshJob, RefreshQueue } from '../../core/refresh-job.js';
 import type { Rule } from '../../core/rules.js';
 import type { CallMaker } from '../call-maker.js';
 import type { Domains } from '../domains.js';
-import { defaultMode } from '../invalidations.js';
 import type { Rooms } from '../rooms.js';
 import { Actions } from './actions.js';
-import { Intake } from './intake.js';
+import { Following } from './following.js';
+import { failedEvent, Intake } from './intake.js';
 import { Refreshes } from './refreshes.js';
 import { Remakes, type KeyLoader, type LoaderTarget } from './remakes.js';
+import { Stakes } from './stakes.js';
+import { WholeDomains } from './whole-domains.js';
+
+const check: OptionsChecker = new OptionsChecker('CacheGuard.events');
 
 /** The name under which rules know events that are published in the process. */
 export const IN_PROCESS = 'in-process';
@@ -31,6 +35,9 @@ export interface DomainEventsOptions {
  */
 export type PublishResult = Verdict;
 
+/** Of a dead letter: custom sources may give any text. */
+const MAX_REASON = 500;
+
 const NOT_STARTED: Verdict = { kind: 'later', reason: 'the application has not started, or has shut down' };
 
 /** Domain events and what the cache does about them. */
@@ -38,8 +45,10 @@ export class DomainEvents {
   private intake: Intake | undefined;
   private actions: Actions | undefined;
   private rules: readonly Rule[] = [];
-  private sources: readonly EventSource[] = [];
+  private followings: readonly Following[] = [];
+  private stakes: Stakes;
   private queue: RefreshQueue;
+  private readonly wholeDomains: WholeDomains;
   /** How values are made again when nobody asks for them. */
   readonly remakes = new Remakes();
   /** Makes them, in this process. */
@@ -52,6 +61,8 @@ export class DomainEvents {
   ) {
     this.refreshes = new Refreshes(rooms, domains, calls, this.remakes);
     this.queue = this.refreshes;
+    this.stakes = new Stakes([], domains);
+    this.wholeDomains = new WholeDomains(rooms.parts.clock, domains, rooms.invalidations);
   }
 
   /** Applies the rules to an event of this process. Resolves once its actions are done; rejects for nothing. */
@@ -60,8 +71,9 @@ export class DomainEvents {
     return verdict!;
   }
 
-  /** As `publish`, for many at once. */
+  /** As `publish`, for many at once. @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`) for what is no list */
   async publishAll(events: readonly PublishedEvent[]): Promise<PublishResult[]> {
+    if (!Array.isArray(events)) check.fail('publishAll', events, 'give a list of events');
     const verdicts = await this.deliver(IN_PROCESS, events);
     for (const [i, event] of events.map(readEvent).entries()) {
       if (!('malformed' in event)) this.noteWrite(event.type, verdicts[i]!);
@@ -71,19 +83,21 @@ export class DomainEvents {
 
   /** Who publishes an event has written what the rules say it concerns. */
   private noteWrite(type: string, { kind }: Verdict): void {
-    const rules = this.rules.filter(({ on, from }) => on.has(type) && (!from || from.has(IN_PROCESS)));
-    const domains = new Set(rules.map(({ domain }) => domain));
-    for (const domain of domains) {
+    for (const domain of this.stakes.domainsOf(IN_PROCESS, type)) {
       this.rooms.parts.sessions.wrote(domain, kind === 'done' ? 'applied' : 'pending', []);
     }
   }
 
-  /** For what receives events in ways of its own: as a source of that name would deliver them. */
-  async deliver(source: string, events: readonly unknown[]): Promise<Verdict[]> {
+  /**
+   * For what receives events in ways of its own: as a source of that name would deliver them.
+   *
+   * @param tries how often they were delivered before, for events and logs
+   */
+  async deliver(source: string, events: readonly unknown[], tries = 0): Promise<Verdict[]> {
     if (!this.intake) return events.map(() => NOT_STARTED);
     return this.intake.take(
       source,
-      events.map((event) => ({ event })),
+      events.map((event) => ({ event, tries })),
     );
   }
 
@@ -94,6 +108,7 @@ export class DomainEvents {
    */
   loader(target: string | LoaderTarget, load: KeyLoader): void {
     const given = typeof target === 'string' ? { domain: target } : target;
+    if (!isRecord(given)) check.fail('loader', given, 'give the name of a domain, or an object with it');
     this.domains.policy(given.domain, given, 'events.loader');
     this.remakes.addLoader(given, load);
   }
@@ -106,6 +121,7 @@ export class DomainEvents {
   configure({ rules, mergeWindowMs, refreshes = this.refreshes }: DomainEventsOptions): void {
     for (const rule of rules) this.check(rule);
     this.rules = rules;
+    this.stakes = new Stakes(rules, this.domains);
     this.queue = refreshes;
     const recalled = rules.filter(({ action, givesArgs }) => action === 'refresh' && !givesArgs);
     this.rooms.parts.records.recordIn(recalled.map(({ domain }) => domain));
@@ -130,13 +146,24 @@ export class DomainEvents {
     this.rooms.parts.hub.emit(event);
   }
 
-  /** Tells that an event which came by `deliver` was put aside. */
-  deadLettered(source: string, reason: string): void {
-    this.rooms.parts.hub.emit({ type: 'dead-letter', source, reason });
+  /**
+   * Before an event is put aside: invalidates as a whole what it may have concerned, rarely however many events there are.
+   *
+   * @throws CacheGuardStoreError when the store has not confirmed that
+   */
+  giveUp(source: string, event: unknown): Promise<void> {
+    return this.wholeDomains.seldom(this.stakes.concerned(source, event));
+  }
+
+  /** Tells that an event was put aside, after `giveUp`. */
+  deadLettered(source: string, event: unknown, reason: string, failure: Failure = {}): void {
+    const failed = failedEvent(event, failure);
+    const domains = [...this.stakes.concerned(source, event)];
+    this.rooms.parts.hub.emit({ type: 'dead-letter', source, reason: reason.slice(0, MAX_REASON), failed, domains });
   }
 
   /**
-   * Begins to follow the sources.
+   * Begins to follow the sources; resolves when they are open, or have had 10 s for it.
    *
    * @param handled the names under which handlers of the application call `deliver`
    * @param work where refreshes come from that other processes have handed over
@@ -145,34 +172,26 @@ export class DomainEvents {
   async follow(sources: readonly EventSource[], handled: Iterable<string> = [], work?: EventSource): Promise<void> {
     this.checkNames(sources, handled);
     // A process without a rule for them would acknowledge what the others of its group have rules for.
-    const followed = sources.filter((source) => source.delivery === 'each' || this.isFollowed(source));
-    this.sources = work ? [...followed, work] : followed;
+    const followed = sources.filter(({ name, delivery }) => delivery === 'each' || this.stakes.all(name).size > 0);
+    const { clock } = this.rooms.parts;
+    const followings = followed.map((source) => new Following(source, this.sinkOf(source), clock));
+    this.followings = work ? [...followings, new Following(work, this.workSinkOf(work), clock)] : followings;
     try {
-      const opening = followed.map(async (source) => source.open(this.sinkOf(source)));
-      await Promise.all([...opening, work?.open(this.workSinkOf(work))]);
+      await Promise.all(this.followings.map((following) => following.open()));
     } catch (error) {
-      await Promise.allSettled(this.sources.map((source) => source.close()));
+      await Promise.all(this.followings.map((following) => following.close()));
       throw error;
     }
   }
 
-  private isFollowed(source: EventSource): boolean {
-    return (
-      this.typesOf(source).length > 0 || this.domains.list().some(({ freshBy }) => freshBy?.source === source.name)
-    );
-  }
-
-  private typesOf({ name }: EventSource): string[] {
-    return this.rules.filter(({ from }) => !from || from.has(name)).flatMap(({ on }) => [...on]);
-  }
-
-  /** Resolves when every source has given back what it was dealing with. */
+  /** Resolves when every source has given back what it was dealing with, or its time for that is over. */
   async close(): Promise<void> {
-    const closing = this.sources.map((source) => source.close());
+    const closing = this.followings.map((following) => following.close());
     this.actions?.close();
+    this.wholeDomains.close();
     // What it gives up, a source gives back.
     await this.refreshes.close();
-    await Promise.allSettled(closing);
+    await Promise.all(closing);
     await this.queue.close?.();
     this.intake = undefined;
   }
@@ -182,7 +201,10 @@ export class DomainEvents {
     return {
       types: [],
       deliver: (deliveries) => this.refreshes.take(deliveries),
-      deadLettered: (_event, reason) => this.deadLettered(source, reason),
+      // What it asked for is loaded when somebody asks for it.
+      giveUp: async () => {},
+      deadLettered: (event, reason, failure) =>
+        hub.emit({ type: 'dead-letter', source, reason, failed: failedEvent(event, failure ?? {}) }),
       lag: (lagMs) => hub.emit({ type: 'event-lag', source, lagMs }),
       trouble: (error) => hub.emit({ type: 'event-source-error', source, error }),
       // What waited is loaded when somebody asks for it.
@@ -190,14 +212,15 @@ export class DomainEvents {
     };
   }
 
-  private sinkOf(from: EventSource): EventSink {
-    const { name: source } = from;
+  private sinkOf({ name: source }: EventSource): EventSink {
     const { sourceHealth, parts } = this.rooms;
     const { hub } = parts;
     return {
-      types: [...new Set(this.typesOf(from))],
+      types: [...this.stakes.typesOf(source)],
+      rules: this.stakes.fingerprint(source),
       deliver: (deliveries) => this.intake!.take(source, deliveries),
-      deadLettered: (_event, reason) => this.deadLettered(source, reason),
+      giveUp: (event) => this.giveUp(source, event),
+      deadLettered: (event, reason, failure) => this.deadLettered(source, event, reason, failure),
       lag: (lagMs) => {
         hub.emit({ type: 'event-lag', source, lagMs });
         sourceHealth.said(source, lagMs);
@@ -205,22 +228,9 @@ export class DomainEvents {
       trouble: (error) => hub.emit({ type: 'event-source-error', source, error }),
       lost: async (reason) => {
         hub.emit({ type: 'event-gap', source, reason });
-        await sourceHealth.gap(source, () => this.invalidateFollowers(source));
+        await sourceHealth.gap(source, () => this.wholeDomains.atOnce(this.stakes.all(source)));
       },
     };
-  }
-
-  private async invalidateFollowers(source: string): Promise<void> {
-    const followers = this.rules.filter(({ from }) => !from || from.has(source)).map(({ domain }) => domain);
-    const reliant = this.domains.list().filter(({ freshBy }) => freshBy?.source === source);
-    const concerned = new Set([...followers, ...reliant.map(({ domain }) => domain)]);
-    await Promise.all(
-      [...concerned].map((domain) => {
-        const policy = this.domains.policy(domain);
-        const generations = [domainGeneration(domain)];
-        return this.rooms.invalidations.generations(policy, 'domain', generations, defaultMode(policy));
-      }),
-    );
   }
 
   private check(rule: Rule): void {

@@ -1,10 +1,10 @@
-import { crc32 } from 'node:zlib';
 import { identityOf, readEvent, type DomainEvent } from '../../core/domain-event.js';
-import { isCacheGuardError } from '../../core/errors.js';
-import type { Delivery, Verdict } from '../../core/event-source.js';
+import { errorKind } from '../../core/errors.js';
+import type { FailedEvent } from '../../core/events.js';
+import type { Delivery, Failure, Verdict } from '../../core/event-source.js';
 import { domainGeneration, tagGeneration, type KeyPart } from '../../core/keys.js';
 import type { Ledger } from '../../core/ledger.js';
-import type { Rule, RuleTarget } from '../../core/rules.js';
+import { fingerprintOf, isBadOutput, type Rule, type RuleTarget } from '../../core/rules.js';
 import type { CallMaker } from '../call-maker.js';
 import type { Domains } from '../domains.js';
 import type { EventHub } from '../event-hub.js';
@@ -54,7 +54,7 @@ export class Intake {
   }
 
   /** Never rejects; verdicts in the order of the deliveries. */
-  async take(source: string, deliveries: readonly Pick<Delivery, 'event'>[]): Promise<Verdict[]> {
+  async take(source: string, deliveries: readonly Delivery[]): Promise<Verdict[]> {
     const verdicts: Promise<Verdict>[] = [];
     const fresh: { readonly arrived: Arrived; readonly settle: (verdict: Verdict) => void }[] = [];
     for (const { event: given } of deliveries) {
@@ -86,7 +86,7 @@ export class Intake {
       });
     }
     const all = await Promise.all(verdicts);
-    this.tell(source, all);
+    this.tell(source, deliveries, all);
     return all;
   }
 
@@ -105,7 +105,7 @@ export class Intake {
         scope,
         mode,
       ]);
-      this.followers.set(name, (known = { rules, fingerprint: crc32(JSON.stringify(parts)).toString(36) }));
+      this.followers.set(name, (known = { rules, fingerprint: fingerprintOf(parts) }));
     }
     return known;
   }
@@ -122,19 +122,24 @@ export class Intake {
 
   private async apply({ event, rules }: Arrived): Promise<Verdict> {
     const wanted: Wanted[] = [];
+    const by: Rule[] = [];
     let verdict = APPLIED;
     for (const rule of rules) {
       try {
         // One by one: a list of a hundred thousand is too long for the arguments of one call.
-        for (const one of this.wantedBy(rule, event)) wanted.push(one);
+        for (const one of this.wantedBy(rule, event)) {
+          wanted.push(one);
+          by.push(rule);
+        }
       } catch (error) {
         // What the other rules want is done all the same: they may be another bounded context's.
         const reason = `rule ${rule.place}: ${messageOf(error)}`;
-        if (verdict.kind !== 'retry') verdict = { kind: isCacheGuardError(error) ? 'poison' : 'retry', reason };
+        if (verdict.kind === 'retry') continue;
+        verdict = { kind: isBadOutput(error) ? 'poison' : 'retry', reason, ...failureOf(rule, error) };
       }
     }
     const outcomes = await Promise.all(wanted.map((one) => this.rooms.actions.do(one)));
-    return outcomes.reduce(worse, verdict);
+    return outcomes.reduce((worst, outcome, i) => worse(worst, outcome, by[i]!), verdict);
   }
 
   private wantedBy(rule: Rule, event: DomainEvent): Wanted[] {
@@ -168,24 +173,40 @@ export class Intake {
     });
   }
 
-  private tell(source: string, verdicts: readonly Verdict[]): void {
+  private tell(source: string, deliveries: readonly Delivery[], verdicts: readonly Verdict[]): void {
     const counts = new Map<string, number>();
     for (const verdict of verdicts) {
       const outcome = verdict.kind === 'done' ? verdict.outcome : verdict.kind;
       counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
     }
     for (const [outcome, count] of counts) {
-      const failure = verdicts.find((verdict) => verdict.kind === outcome);
-      const reason = failure && 'reason' in failure ? failure.reason : undefined;
-      this.rooms.hub.emit({ type: 'domain-events', source, outcome: outcome as never, count, reason });
+      const at = verdicts.findIndex((verdict) => verdict.kind === outcome);
+      const first = verdicts[at];
+      const { event, tries } = deliveries[at] ?? {};
+      const told =
+        first && first.kind !== 'done'
+          ? { reason: first.reason, failed: failedEvent(event, { ...first, attempt: tries! + 1 }) }
+          : { reason: undefined };
+      this.rooms.hub.emit({ type: 'domain-events', source, outcome: outcome as never, count, ...told });
     }
   }
 }
 
-function worse(verdict: Verdict, outcome: ActionOutcome): Verdict {
+/** What may be told of an event that failed. */
+export function failedEvent(given: unknown, { rule, error, attempt }: Failure): FailedEvent {
+  const event = readEvent(given);
+  const known = 'malformed' in event ? {} : { eventType: event.type, eventId: event.id };
+  return { ...known, rule, error, attempt };
+}
+
+function failureOf({ place, domain }: Rule, error: unknown): Failure {
+  return { rule: `${place} of domain '${domain}'`, error: errorKind(error) };
+}
+
+function worse(verdict: Verdict, outcome: ActionOutcome, rule: Rule): Verdict {
   if (outcome.kind === 'applied' || verdict.kind === 'retry') return verdict;
   if (outcome.kind === 'later') return { kind: 'later', reason: outcome.reason };
-  return { kind: 'retry', reason: messageOf(outcome.error) };
+  return { kind: 'retry', reason: messageOf(outcome.error), ...failureOf(rule, outcome.error) };
 }
 
 function messageOf(error: unknown): string {

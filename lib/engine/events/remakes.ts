@@ -1,4 +1,5 @@
 import { CacheGuardConfigError } from '../../core/errors.js';
+import { OptionsChecker } from '../../core/field-checker.js';
 import type { KeyPart } from '../../core/keys.js';
 import type { LoadContext, ReadTarget } from '../../core/targets.js';
 import type { Loader } from '../call-maker.js';
@@ -23,6 +24,21 @@ export interface LoaderTarget extends Omit<ReadTarget, 'key' | 'tags' | 'signal'
   readonly tags?: (key: KeyPart) => readonly string[];
 }
 
+const FIELDS = [
+  'domain',
+  'name',
+  'tags',
+  'softTtl',
+  'hardTtl',
+  'stalePolicy',
+  'revive',
+  'plain',
+  'aliasing',
+  'origin',
+] satisfies (keyof LoaderTarget)[];
+
+const check: OptionsChecker = new OptionsChecker('CacheGuard.events.loader');
+
 /** @param key as the rule gave it */
 export type KeyLoader = (key: KeyPart, context: LoadContext) => Promise<unknown>;
 
@@ -37,9 +53,13 @@ export class Remakes {
     if (!other || (other.kind === 'request-scoped' && remake.kind !== 'request-scoped')) this.known.set(space, remake);
   }
 
-  /** @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`) when there is a loader already */
-  addLoader({ tags, ...target }: LoaderTarget, load: KeyLoader): void {
+  /** @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`), also when there is a loader already */
+  addLoader(given: LoaderTarget, load: KeyLoader): void {
+    const { tags, ...target } = check.options(given, FIELDS);
     const { domain, name } = target;
+    if (name !== undefined) check.name('name', name);
+    check.fn('tags', tags);
+    check.needFn('load', load, '(key, context)');
     if (this.get(domain, name)?.kind === 'loader') {
       throw new CacheGuardConfigError(
         'CG_INVALID_OPTIONS',

@@ -33,7 +33,7 @@ export class Retries {
       const verdict = await attempt();
       if (verdict.kind === 'done' || verdict.kind === 'poison') return verdict;
       if (verdict.kind === 'retry' && ++failures >= MAX_TRIES) {
-        return { kind: 'poison', reason: `failed ${MAX_TRIES} times; at last: ${verdict.reason}` };
+        return { ...verdict, kind: 'poison', reason: `failed ${MAX_TRIES} times; at last: ${verdict.reason}` };
       }
       if (verdict.kind === 'later' && !awaitStore) return verdict;
       if (this.closed || this.waiting.size >= maxWaiting) return verdict;

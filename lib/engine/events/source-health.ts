@@ -21,6 +21,14 @@ interface Source {
   gap: boolean;
 }
 
+/** What is known of a source's gaps. */
+interface Gap {
+  /** How many are being dealt with. */
+  open: number;
+  /** One of them could not be. */
+  failed: boolean;
+}
+
 interface Reliant {
   readonly domain: string;
   readonly name: string;
@@ -39,8 +47,8 @@ export class SourceHealth {
   private readonly reliant = new Map<string, Reliant>();
   private readonly fallbacks = new WeakMap<Policy, Policy>();
   private readonly saidAt = new Map<string, Instant>();
-  /** Sources with gaps that this process is closing, and how many. */
-  private readonly gaps = new Map<string, number>();
+  /** Sources with gaps that this process is closing. */
+  private readonly gaps = new Map<string, Gap>();
   private startedAt: Instant | undefined;
   private cancelTimer: (() => void) | undefined;
   private notes = 0;
@@ -100,15 +108,24 @@ export class SourceHealth {
     void this.post(noteName(name), lagNote(lagMs, `${ids.process}.${++this.notes}`), SILENT_MS);
   }
 
-  /** Events of a source were lost: until `apply` has invalidated what they concern, nothing of it is relied on, wherever. */
+  /**
+   * Events of a source were lost: until `apply` has invalidated what they concern, nothing of it is relied on, wherever. When it rejects,
+   * whoever told of the gap tells again; its note stays up for him, and runs out if he does not.
+   */
   async gap(name: string, apply: () => Promise<unknown>): Promise<void> {
-    this.gaps.set(name, (this.gaps.get(name) ?? 0) + 1);
+    const gap = this.gaps.get(name) ?? { open: 0, failed: false };
+    this.gaps.set(name, gap);
+    gap.open++;
     this.judge();
     await this.post(gapName(name), GAP, GAP_MS);
-    await apply();
-    const others = this.gaps.get(name)! - 1;
-    this.gaps.set(name, others);
-    if (others === 0) await this.closeGap(name);
+    try {
+      await apply();
+    } catch (error) {
+      gap.failed = true;
+      throw error;
+    } finally {
+      if (--gap.open === 0) await this.closeGap(name, gap);
+    }
   }
 
   close(): void {
@@ -136,7 +153,7 @@ export class SourceHealth {
       const notes = await store.board.read(names.flatMap((name) => [noteName(name), gapName(name)])).catch(() => []);
       names.forEach((name, i) => this.read(this.sources.get(name)!, notes[2 * i], notes[2 * i + 1]));
     }
-    for (const [name, open] of this.gaps) if (open === 0) await this.closeGap(name);
+    for (const [name, gap] of this.gaps) if (gap.open === 0) await this.closeGap(name, gap);
     if (this.closed) return;
     this.judge();
     this.cancelTimer = clock.schedule(LOOK_MS * (0.9 + 0.2 * ids.random()), () => void this.look());
@@ -150,12 +167,13 @@ export class SourceHealth {
   }
 
   /** What the store was not told yet is carried out first on its return; until then the gap is open. */
-  private async closeGap(name: string): Promise<void> {
-    if (!this.settled()) return this.post(gapName(name), GAP, GAP_MS);
+  private async closeGap(name: string, { failed }: Gap): Promise<void> {
+    if (!failed && !this.settled()) return this.post(gapName(name), GAP, GAP_MS);
     this.gaps.delete(name);
-    await this.post(gapName(name), 'over', 1);
     const source = this.sources.get(name);
-    if (source) source.gap = false;
+    // As the board says, which is looked at next.
+    if (source) source.gap = failed;
+    await (failed ? this.post(gapName(name), GAP, GAP_MS) : this.post(gapName(name), 'over', 1));
     this.judge();
   }
 

@@ -1,4 +1,6 @@
+import { awaitedTimers } from '../../core/clock.js';
 import { CacheGuardError } from '../../core/errors.js';
+import { OptionsChecker } from '../../core/field-checker.js';
 import type { Domains } from '../domains.js';
 import { Duties } from '../duty.js';
 import type { EngineParts } from '../engine-parts.js';
@@ -7,6 +9,8 @@ import { RunNotes } from './notes.js';
 import { dutyOf, homeOf, reconciles, type ReconcilingPolicy } from './reconciling-policy.js';
 import type { LastReconciliation, ReconcileOptions, ReconciliationReport } from './report.js';
 import { Run, type RunRooms } from './run.js';
+
+const check: OptionsChecker = new OptionsChecker('CacheGuard.reconcile');
 
 export interface ReconciliationRooms extends RunRooms {
   readonly parts: EngineParts;
@@ -36,19 +40,20 @@ export class Reconciliations {
     if (this.closed) return;
     const { parts } = this.rooms;
     for (const policy of this.domains.list().filter(reconciles)) {
-      const run = (signal: AbortSignal) => this.run(policy, signal);
+      const run = (signal: AbortSignal) => this.run(policy, signal, this.rooms);
       this.cadences.push(new Cadence({ parts, policy, run, notes: this.notes, duties: this.duties }));
     }
   }
 
   /**
    * @throws CacheGuardError (`CG_UNKNOWN_DOMAIN`, `CG_NOT_RECONCILABLE`, `CG_RECONCILIATION_RUNNING`, `CG_RECONCILIATION_FAILED`,
-   * `CG_CLOSED`); CacheGuardStoreError; the signal's reason
+   * `CG_INVALID_OPTIONS`, `CG_CLOSED`); CacheGuardStoreError; the signal's reason
    */
   async reconcile(domain: string, options: ReconcileOptions = {}): Promise<ReconciliationReport> {
     const policy = this.policy(domain);
+    const { signal } = readOptions(options);
     if (this.closed) throw closing(domain);
-    options.signal?.throwIfAborted();
+    signal?.throwIfAborted();
     const work = this.duties.run(dutyOf(policy), (lost) => this.runByHand(policy, lost, options));
     const done = await this.track(work);
     if (done) return done.result;
@@ -85,8 +90,10 @@ export class Reconciliations {
     lost: AbortSignal,
     options: ReconcileOptions,
   ): Promise<ReconciliationReport> {
-    const startedMs = this.rooms.parts.store.now(homeOf(policy));
-    const report = await this.run(policy, lost, options);
+    const { parts } = this.rooms;
+    const startedMs = parts.store.now(homeOf(policy));
+    const rooms = { ...this.rooms, parts: { ...parts, clock: awaitedTimers(parts.clock) } };
+    const report = await this.run(policy, lost, rooms, options);
     await this.notes.postTurn(policy, { startedMs, ended: true }).catch(() => {});
     return report;
   }
@@ -94,10 +101,11 @@ export class Reconciliations {
   private async run(
     policy: ReconcilingPolicy,
     lost: AbortSignal,
+    rooms: RunRooms,
     { signal: ended, onProgress }: ReconcileOptions = {},
   ): Promise<ReconciliationReport> {
     const signal = ended ? AbortSignal.any([lost, ended]) : lost;
-    const run = new Run(this.rooms, policy, signal, onProgress);
+    const run = new Run(rooms, policy, signal, onProgress);
     const ends = (state: LastReconciliation['state'], error?: unknown) => {
       run.tell(state, error);
       return this.remember(policy, { ...run.report, state, endedAt: this.notes.now() });
@@ -148,6 +156,13 @@ export class Reconciliations {
       { domain, field: 'reconcile' },
     );
   }
+}
+
+function readOptions(given: ReconcileOptions): ReconcileOptions {
+  const { signal, onProgress } = check.options(given, ['signal', 'onProgress']);
+  if (signal !== undefined && !(signal instanceof AbortSignal)) check.fail('signal', signal, 'give an AbortSignal');
+  check.fn('onProgress', onProgress);
+  return given;
 }
 
 function closing(domain: string): CacheGuardError {

@@ -130,7 +130,7 @@ export class Warming {
   private async cleanUp(feed: Feed<unknown>): Promise<void> {
     let cancel = () => {};
     const patience = new Promise<void>((resolve) => {
-      cancel = this.rooms.parts.clock.schedule(CLEAN_UP_MS, resolve);
+      cancel = this.rooms.parts.clock.schedule(CLEAN_UP_MS, resolve, true);
     });
     await Promise.race([feed.end(), patience]);
     cancel();
@@ -199,7 +199,7 @@ export class Warming {
         signal.removeEventListener('abort', end);
         resolve();
       };
-      const cancel = this.rooms.parts.clock.schedule(ms, end);
+      const cancel = this.rooms.parts.clock.schedule(ms, end, true);
       if (signal.aborted) end();
       else signal.addEventListener('abort', end, { once: true });
     });

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { Controller, type Type } from '@nestjs/common';
-import { CacheGuardConfigError, describeValue } from '../../core/errors.js';
+import { OptionsChecker } from '../../core/field-checker.js';
 import { FeedsCache, type FeedsCacheOptions } from './feeds-cache.decorator.js';
 import { missingPeer } from './optional-peer.js';
 
@@ -10,6 +10,10 @@ export interface CacheEventsControllerOptions extends FeedsCacheOptions {
   /** A `Transport` of `@nestjs/microservices`, where the application is connected to several. Default: each. */
   readonly transport?: number | symbol;
 }
+
+const FIELDS = ['patterns', 'transport', 'source', 'toEvent', 'ack'] satisfies (keyof CacheEventsControllerOptions)[];
+
+const check: OptionsChecker = new OptionsChecker('cacheEventsController()');
 
 type EventPattern = (patterns: unknown, transport?: number | symbol) => MethodDecorator;
 
@@ -21,14 +25,13 @@ const hostRequire = createRequire(import.meta.url);
  * @throws CacheGuardConfigError (`CG_MISSING_PEER`, `CG_INVALID_OPTIONS`, `CG_INVALID_DECORATION`)
  */
 export function cacheEventsController(options: CacheEventsControllerOptions): Type<object> {
-  const { patterns, transport, ...feed } = options;
+  const { patterns, transport, ...feed } = check.options(options, FIELDS);
   const list: readonly unknown[] = Array.isArray(patterns) ? patterns : [patterns];
   if (list.length === 0 || !list.every((one) => (typeof one === 'string' && one !== '') || one instanceof RegExp)) {
-    throw new CacheGuardConfigError(
-      'CG_INVALID_OPTIONS',
-      `cacheEventsController(): patterns = ${describeValue(patterns)} is refused; give a text or a RegExp, or a list of them.`,
-      { field: 'patterns' },
-    );
+    check.fail('patterns', patterns, 'give a text or a RegExp, or a list of them');
+  }
+  if (transport !== undefined && !Number.isInteger(transport) && typeof transport !== 'symbol') {
+    check.fail('transport', transport, 'give a Transport of @nestjs/microservices, or leave it out');
   }
   const on = eventPattern()(list, transport);
 

@@ -1,7 +1,8 @@
-import { isCacheGuardError } from '../../core/errors.js';
+import { errorKind, isCacheGuardError } from '../../core/errors.js';
 import type {
   DomainEventsEvent,
   EventSourceStateEvent,
+  FailedEvent,
   ReconciliationEvent,
   RefreshSkippedEvent,
   WarmingEvent,
@@ -37,7 +38,10 @@ export class DomainEventLog {
         return this.delivered(event, of);
       case 'dead-letter':
         ways.debug(`${of}: put aside: ${event.reason}`);
-        return ways.limited('dead-letter', `${of}: an event was put aside after its last try.`);
+        return ways.limited(
+          'dead-letter',
+          `${of}: an event was put aside after its last try${partsOf(event.failed)}.${invalidated(event.domains)}`,
+        );
       case 'event-gap':
         ways.debug(`${of}: lost: ${event.reason}`);
         return ways.limited(
@@ -46,6 +50,9 @@ export class DomainEventLog {
         );
       case 'event-source-error':
         ways.debug(`${of}: ${fullText(event.error)}`);
+        if (isCacheGuardError(event.error, 'CG_RULES_DIFFER')) {
+          return ways.limited(`other rules for event source '${event.source}'`, event.error.message);
+        }
         return ways.limited('event-source-error', `${of} could not be reached or read (${safeText(event.error)}).`);
       case 'event-source-state':
         return this.state(event, of);
@@ -103,12 +110,13 @@ export class DomainEventLog {
     else ways.debug(text);
   }
 
-  private delivered({ outcome, count, reason }: DomainEventsEvent, of: string): void {
+  private delivered({ outcome, count, reason, failed }: DomainEventsEvent, of: string): void {
     const { ways } = this;
     if (reason !== undefined) ways.debug(`${of}: ${count} × ${outcome}: ${reason}`);
     const what = count === 1 ? 'an event' : `${count} events`;
-    if (outcome === 'retry') ways.limited('event to be tried again', `${of}: ${what} could not be dealt with.`);
-    if (outcome === 'poison') ways.limited('poison event', `${of}: ${what} cannot be dealt with at all.`);
+    const which = partsOf(failed);
+    if (outcome === 'retry') ways.limited('event to be tried again', `${of}: ${what} could not be dealt with${which}.`);
+    if (outcome === 'poison') ways.limited('poison event', `${of}: ${what} cannot be dealt with at all${which}.`);
   }
 
   private state({ source, state, domains }: EventSourceStateEvent, of: string): void {
@@ -120,12 +128,33 @@ export class DomainEventLog {
   }
 }
 
+/** Of the event that failed, or of the first of several: whatever there is but its data. */
+function partsOf(failed: FailedEvent | undefined): string {
+  if (!failed) return '';
+  const { eventType, eventId, rule, attempt, error } = failed;
+  const parts = [
+    eventId === undefined ? 'type and id unknown' : `${shown(eventType!)} ${shown(eventId)}`,
+    rule === undefined ? undefined : `rule ${rule}`,
+    attempt === undefined ? undefined : `attempt ${attempt}`,
+    error,
+  ];
+  return ` (${parts.filter((part) => part !== undefined).join(', ')})`;
+}
+
+/** Who writes an event gives its id: it must neither end the line nor fill it. */
+function shown(text: string): string {
+  const short = text.length > 64 ? `${text.slice(0, 63)}…` : text;
+  return `'${short.replaceAll(/\p{C}/gu, '?')}'`;
+}
+
+function invalidated(domains: readonly string[] = []): string {
+  if (domains.length === 0) return '';
+  return ` Invalidated as a whole for it: ${domains.map((domain) => `'${domain}'`).join(', ')}.`;
+}
+
 /** Our own errors name no data. */
 function safeText(error: unknown): string {
-  if (isCacheGuardError(error)) return error.message;
-  if (!(error instanceof Error)) return 'unknown';
-  const { code } = error as { code?: unknown };
-  return typeof code === 'string' ? `${error.name} ${code}` : error.name;
+  return isCacheGuardError(error) ? error.message : errorKind(error);
 }
 
 function fullText(error: unknown): string {

@@ -1,7 +1,8 @@
 import type { EventEmitter2 } from '@nestjs/event-emitter';
 import type { DomainEvent, PublishedEvent } from '../../core/domain-event.js';
-import { CacheGuardConfigError, describeValue } from '../../core/errors.js';
+import { CacheGuardConfigError, errorKind } from '../../core/errors.js';
 import type { EventSink, EventSource, Verdict } from '../../core/event-source.js';
+import { OptionsChecker } from '../../core/field-checker.js';
 import { Retries } from '../../engine/events/retries.js';
 import { missingPeer } from './optional-peer.js';
 import type { SourceEnvironment } from './source-environment.js';
@@ -18,6 +19,10 @@ export interface EventEmitterOptions {
   toEvent?(payload: unknown, type: string): PublishedEvent | DomainEvent | undefined;
 }
 
+const FIELDS = ['name', 'types', 'toEvent'] satisfies (keyof EventEmitterOptions)[];
+
+const check: OptionsChecker = new OptionsChecker('eventEmitter()', 'events.sources.');
+
 /** How many events of the emitter may wait at a time to be tried again; those beyond are put aside. */
 const BOUNDS = { maxWaiting: 1_000 };
 
@@ -31,14 +36,14 @@ const BOUNDS = { maxWaiting: 1_000 };
 export function eventEmitter(
   options: EventEmitterOptions = {},
 ): (environment: SourceEnvironment) => Promise<EventSource> {
-  const { name = 'event-emitter', types } = options;
-  if (typeof name !== 'string' || name === '') refuse('name', name, 'give a text');
+  const { name = 'event-emitter', types } = check.options(options, FIELDS);
+  check.name('name', name);
   const listed: unknown = types;
-  if (listed !== undefined && !(Array.isArray(listed) && listed.every((one) => typeof one === 'string')))
-    refuse('types', listed, 'give a list of event types');
-  const { toEvent } = options as { readonly toEvent?: unknown };
-  if (toEvent !== undefined && typeof toEvent !== 'function')
-    refuse('toEvent', toEvent, 'give a function (payload, type)');
+  const none = !Array.isArray(listed) || listed.length === 0;
+  if (listed !== undefined && (none || !listed.every((one) => typeof one === 'string' && one !== ''))) {
+    check.fail('types', listed, 'give a list of event types, or leave it out');
+  }
+  check.fn('toEvent', (options as { readonly toEvent?: unknown }).toEvent);
   return async (environment) => {
     const emitter = await emitterOf(environment);
     return new EventEmitterSource(name, emitter, new Retries(environment.clock), options);
@@ -93,7 +98,8 @@ class EventEmitterSource implements EventSource {
     try {
       if (this.options.toEvent) event = this.options.toEvent(payload, type);
     } catch (error) {
-      sink.deadLettered(payload, `toEvent: ${String(error).slice(0, 200)}`);
+      const reason = `toEvent: ${String(error).slice(0, 200)}`;
+      sink.deadLettered(undefined, reason, { rule: 'toEvent', error: errorKind(error), attempt: 1 });
       return;
     }
     if (event === undefined && this.options.toEvent) return;
@@ -105,27 +111,22 @@ class EventEmitterSource implements EventSource {
       firstTry.open();
       return verdict!;
     }, BOUNDS);
-    const done = settled.then((verdict) => reportLoss(sink, event, verdict));
+    const done = settled.then((verdict) => reportLoss(sink, event, verdict, tries));
     this.underway.add(done);
     void done.finally(() => this.underway.delete(done));
     await firstTry.passed;
   }
 }
 
-function reportLoss(sink: EventSink, event: unknown, verdict: Verdict): void {
-  if (verdict.kind !== 'done') sink.deadLettered(event, verdict.reason);
+function reportLoss(sink: EventSink, event: unknown, verdict: Verdict, attempt: number): void {
+  if (verdict.kind === 'done') return;
+  // The event is lost with this process in any case: nothing is gained by waiting.
+  void sink.giveUp(event).catch(() => {});
+  sink.deadLettered(event, verdict.reason, { ...verdict, attempt });
 }
 
 function gate(): { readonly passed: Promise<void>; readonly open: () => void } {
   let open: () => void = () => {};
   const passed = new Promise<void>((resolve) => (open = resolve));
   return { passed, open };
-}
-
-function refuse(field: string, value: unknown, mend: string): never {
-  throw new CacheGuardConfigError(
-    'CG_INVALID_OPTIONS',
-    `eventEmitter(): ${field} = ${describeValue(value)} is refused; ${mend}.`,
-    { field: `events.sources.${field}` },
-  );
 }

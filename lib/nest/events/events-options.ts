@@ -1,7 +1,6 @@
-import { parseDuration, type Duration } from '../../core/durations.js';
-import { CacheGuardConfigError, describeValue } from '../../core/errors.js';
+import type { Duration } from '../../core/durations.js';
 import type { EventSource } from '../../core/event-source.js';
-import { isRecord } from '../../core/field-checker.js';
+import { OptionsChecker } from '../../core/field-checker.js';
 import { readRule, type EventRule, type Rule } from '../../core/rules.js';
 import type { SourceEnvironment } from './source-environment.js';
 
@@ -17,7 +16,7 @@ export interface EventsOptions {
   readonly rules?: readonly EventRule[];
   /** Where events come from, besides those that this process publishes itself. */
   readonly sources?: readonly EventSourceOption[];
-  /** What events want of one key within this time becomes one action. Default `'50ms'`. */
+  /** What events want of one key within this time becomes one action; at most `'10s'`. Default `'50ms'`. */
   readonly mergeWindow?: Duration;
 }
 
@@ -29,41 +28,47 @@ export interface EventsSettings {
 
 const FIELDS = ['rules', 'sources', 'mergeWindow'] satisfies (keyof EventsOptions)[];
 
+/** What is held back for longer could as well be found by reconciliation; a stream would hand it to somebody else meanwhile. */
+const MAX_MERGE_WINDOW_MS = 10_000;
+
+const check: OptionsChecker = new OptionsChecker('CacheGuardModule');
+
 /** @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`, `CG_INVALID_RULE`) */
-export function readEvents(given: EventsOptions = {}): EventsSettings {
-  if (!isRecord(given)) refuse('events', given, `give an object with ${FIELDS.join(', ')}`);
-  for (const [field, value] of Object.entries(given)) {
-    if (!FIELDS.includes(field as (typeof FIELDS)[number]))
-      refuse(`events.${field}`, value, `the fields are ${FIELDS.join(', ')}`);
-  }
-  const { rules = [], sources = [], mergeWindow = 50 } = given;
-  if (!Array.isArray(sources)) refuse('events.sources', sources, 'give a list of event sources');
-  for (const [i, source] of (sources as readonly unknown[]).entries()) {
-    if (!isSource(source))
-      refuse(`events.sources[${i}]`, source, 'give an event source, such as redisStream({ stream })');
-  }
-  const mergeWindowMs = parseDuration(mergeWindow);
-  if (mergeWindowMs === undefined)
-    refuse('events.mergeWindow', mergeWindow, "give milliseconds or a text such as '50ms'");
-  return { rules: readRules(rules, 'events.rules'), sources, mergeWindowMs };
+export function readEvents(given: EventsOptions | undefined): EventsSettings {
+  const { rules = [], sources = [], mergeWindow } = check.record('events', given, FIELDS) ?? {};
+  if (!Array.isArray(sources)) check.failSecret('events.sources', sources, 'give a list of event sources');
+  return {
+    rules: readRules(rules, 'events.rules'),
+    sources: sources.map((source: EventSourceOption, i) => checked(source, `events.sources[${i}]`)),
+    mergeWindowMs: check.duration('events.mergeWindow', mergeWindow, 50, 0, MAX_MERGE_WINDOW_MS),
+  };
 }
 
 /** @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`, `CG_INVALID_RULE`) */
 export function readRules(rules: readonly EventRule[], place: string): Rule[] {
-  if (!Array.isArray(rules)) refuse(place, rules, 'give a list of rules');
+  if (!Array.isArray(rules)) check.fail(place, rules, 'give a list of rules');
   return rules.map((rule, i) => readRule(rule as EventRule, `${place}[${i}]`));
 }
 
-function isSource(source: unknown): boolean {
-  if (typeof source === 'function') return true;
-  const { name, open, close } = (source ?? {}) as Partial<EventSource>;
-  return typeof name === 'string' && typeof open === 'function' && typeof close === 'function';
+/** What a function makes can be looked at only once it has been called. */
+function checked(given: EventSourceOption, place: string): EventSourceOption {
+  if (typeof given !== 'function') return readSource(given, place);
+  return async (environment) => readSource(await given(environment), place);
 }
 
-function refuse(field: string, value: unknown, mend: string): never {
-  throw new CacheGuardConfigError(
-    'CG_INVALID_OPTIONS',
-    `CacheGuardModule: ${field} = ${describeValue(value)} is refused; ${mend}.`,
-    { field },
-  );
+function readSource(source: EventSource, place: string): EventSource {
+  // Sources hold connections, and those passwords.
+  if (typeof source !== 'object' || source === null) {
+    check.failSecret(
+      place,
+      source,
+      'give an event source, such as redisStream({ stream }), or a function that makes one',
+    );
+  }
+  check.name(`${place}.name`, source.name);
+  if (!['shared', 'each'].includes(source.delivery)) {
+    check.fail(`${place}.delivery`, source.delivery, "give 'shared' or 'each'");
+  }
+  check.needFns(place, source, { open: '(sink) => Promise', close: '() => Promise' });
+  return source;
 }

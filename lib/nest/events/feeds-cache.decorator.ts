@@ -1,6 +1,8 @@
 import { UseInterceptors } from '@nestjs/common';
 import type { DomainEvent, PublishedEvent } from '../../core/domain-event.js';
 import { describeValue } from '../../core/errors.js';
+import { isRecord } from '../../core/field-checker.js';
+import { IN_PROCESS } from '../../engine/events/domain-events.js';
 import type { AnyMethod } from '../decorator-types.js';
 import { invalidDecoration, placeOf } from '../method-wrapper.js';
 import { feedOf, setFeed } from './feed.js';
@@ -41,6 +43,9 @@ export function FeedsCache(options: FeedsCacheOptions = {}): MethodDecorator {
     const refuse = (field: keyof FeedsCacheOptions, mend: string): never => {
       throw invalidDecoration('@FeedsCache', place, `${field} = ${describeValue(options[field])}: ${mend}`);
     };
+    if (!isRecord(options)) {
+      throw invalidDecoration('@FeedsCache', place, `options = ${describeValue(options)}: give an object, or nothing`);
+    }
     const method: unknown = descriptor?.value;
     if (!descriptor || typeof method !== 'function')
       throw invalidDecoration('@FeedsCache', place, 'decorate a handler with @EventPattern');
@@ -52,6 +57,7 @@ export function FeedsCache(options: FeedsCacheOptions = {}): MethodDecorator {
     const { source = MICROSERVICES, ack = true } = options;
     const { toEvent } = options as { readonly toEvent?: unknown };
     if (typeof source !== 'string' || source === '') refuse('source', 'give a text');
+    if (source === IN_PROCESS) refuse('source', 'it is the name of what this process publishes itself; give another');
     if (toEvent !== undefined && typeof toEvent !== 'function') refuse('toEvent', 'give a function (payload, context)');
     if (typeof ack !== 'boolean') refuse('ack', 'give true or false');
     setFeed(method as AnyMethod, { source, ack, toEvent: options.toEvent?.bind(options) });

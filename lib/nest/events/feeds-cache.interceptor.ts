@@ -7,6 +7,7 @@ import {
   type NestInterceptor,
 } from '@nestjs/common';
 import { defer, lastValueFrom, type Observable } from 'rxjs';
+import { errorKind } from '../../core/errors.js';
 import type { Verdict } from '../../core/event-source.js';
 import type { RetryOptions } from '../../engine/events/retries.js';
 import { messageOf, type BrokerMessage } from './broker-message.js';
@@ -20,6 +21,14 @@ const RETRIES: Readonly<Record<BrokerMessage['kind'], RetryOptions>> = {
   log: { awaitStore: false },
   none: { maxWaiting: 1_000 },
 };
+
+interface Applied {
+  /** `undefined`: there was nothing to apply. */
+  readonly verdict?: Verdict;
+  readonly event?: unknown;
+}
+
+const NOTHING: Applied = {};
 
 /** Around the handlers with `@FeedsCache`. Not a wrapper of the method, because a method sees only the arguments that it declares. */
 @Injectable()
@@ -44,14 +53,14 @@ export class FeedsCacheInterceptor implements NestInterceptor {
       answers?.putAside();
       throw error;
     }
-    const verdict = this.handled ? await this.apply(this.handled, feed, message, payload, context) : undefined;
+    const { verdict, event } = this.handled ? await this.apply(this.handled, feed, message, payload, context) : NOTHING;
     if (!verdict || verdict.kind === 'done') {
       answers?.ack();
       return result;
     }
     const comesAgain = verdict.kind !== 'poison' && message.kind !== 'none';
     if (!comesAgain) {
-      this.handled!.deadLettered(feed.source, verdict.reason);
+      this.handled!.deadLettered(feed.source, event, verdict.reason, verdict);
       answers?.putAside();
     } else if (message.kind === 'log') {
       await rejectForLog(verdict.reason);
@@ -65,15 +74,16 @@ export class FeedsCacheInterceptor implements NestInterceptor {
     { kind }: BrokerMessage,
     payload: unknown,
     context: unknown,
-  ): Promise<Verdict> {
+  ): Promise<Applied> {
     let event = payload;
     try {
       if (toEvent) event = toEvent(payload, context);
     } catch (error) {
-      return { kind: 'poison', reason: `toEvent: ${String(error).slice(0, 200)}` };
+      const reason = `toEvent: ${String(error).slice(0, 200)}`;
+      return { verdict: { kind: 'poison', reason, rule: 'toEvent', error: errorKind(error) } };
     }
-    if (event === undefined && toEvent) return { kind: 'done', outcome: 'unmatched' };
-    return handled.take(source, event, RETRIES[kind]);
+    if (event === undefined && toEvent) return NOTHING;
+    return { event, verdict: await handled.take(source, event, RETRIES[kind]) };
   }
 }
 

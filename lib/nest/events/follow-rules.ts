@@ -1,6 +1,6 @@
-import { describeValue } from '../../core/errors.js';
+import { CacheGuardError, describeValue } from '../../core/errors.js';
 import { DerivedKey } from '../../core/keys.js';
-import { readRule, type Rule } from '../../core/rules.js';
+import { atOnce, readRule, type Rule } from '../../core/rules.js';
 import type { Remake } from '../../engine/events/remakes.js';
 import { planRead } from '../cached.decorator.js';
 import type { GuardedMethod } from '../guarded-hosts.js';
@@ -21,9 +21,11 @@ function ruleOf(place: string, cached: CachedDefinition, { on, from, action, mod
     ...readRule(given as never, `@Follows on ${place}`),
     givesArgs: true,
     targets: (event) => {
-      const called: unknown = args(event);
+      const called: unknown = atOnce('args', args(event));
       if (called === undefined) return [];
-      if (!Array.isArray(called)) throw new TypeError(`args gave ${describeValue(called)}; give a list of arguments`);
+      if (!Array.isArray(called)) {
+        throw new CacheGuardError('CG_UNUSABLE_KEY', `args gave ${describeValue(called)}; give a list of arguments.`);
+      }
       return [{ name: keyOf(cached, called), args: called }];
     },
   };

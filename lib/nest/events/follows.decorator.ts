@@ -1,6 +1,7 @@
 import type { DomainEvent } from '../../core/domain-event.js';
 import { describeValue } from '../../core/errors.js';
 import type { InvalidationMode } from '../../core/events.js';
+import { isRecord } from '../../core/field-checker.js';
 import type { AnyMethod } from '../decorator-types.js';
 import { addFollows } from '../metadata.js';
 import { invalidDecoration, placeOf } from '../method-wrapper.js';
@@ -65,6 +66,9 @@ function checkFollows(place: string, given: Readonly<Record<string, unknown>>): 
   const refuse = (field: string, mend: string): never => {
     throw invalidDecoration('@Follows', place, `${field} = ${describeValue(given[field])}: ${mend}`);
   };
+  if (!isRecord(given)) {
+    throw invalidDecoration('@Follows', place, `options = ${describeValue(given)}: give an object with on and args`);
+  }
   for (const field of Object.keys(given)) {
     if (!(FIELDS as readonly string[]).includes(field)) refuse(field, `the fields are ${FIELDS.join(', ')}`);
   }

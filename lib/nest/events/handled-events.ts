@@ -1,6 +1,6 @@
 import { Inject, Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
-import type { Clock } from '../../core/clock.js';
-import type { Verdict } from '../../core/event-source.js';
+import { awaitedTimers, type Clock } from '../../core/clock.js';
+import type { Failure, Verdict } from '../../core/event-source.js';
 import { CacheGuard } from '../../engine/cache-guard.js';
 import { Retries, type RetryOptions } from '../../engine/events/retries.js';
 import { CLOCK } from '../tokens.js';
@@ -14,16 +14,25 @@ export class HandledEvents implements BeforeApplicationShutdown {
     @Inject(CacheGuard) private readonly guard: CacheGuard,
     @Inject(CLOCK) clock: Clock,
   ) {
-    this.retries = new Retries(clock);
+    this.retries = new Retries(awaitedTimers(clock));
   }
 
   /** Applies the rules to an event until that is done, or has failed for good. `retry` and `later`: it has not been dealt with. */
-  take(source: string, event: unknown, options: RetryOptions): Promise<Verdict> {
-    return this.retries.settle(async () => (await this.guard.events.deliver(source, [event]))[0]!, options);
+  async take(source: string, event: unknown, options: RetryOptions): Promise<Verdict> {
+    const { events } = this.guard;
+    let tries = 0;
+    const verdict = await this.retries.settle(
+      async () => (await events.deliver(source, [event], tries++))[0]!,
+      options,
+    );
+    return verdict.kind === 'done' ? verdict : { ...verdict, attempt: tries };
   }
 
-  deadLettered(source: string, reason: string): void {
-    this.guard.events.deadLettered(source, reason);
+  /** What it may have concerned is invalidated meanwhile: nobody rests on such a source, and what is behind it need not wait for that. */
+  deadLettered(source: string, event: unknown, reason: string, failure?: Failure): void {
+    const { events } = this.guard;
+    void events.giveUp(source, event).catch(() => {});
+    events.deadLettered(source, event, reason, failure);
   }
 
   /** Before brokers are disconnected: what waits for its next try goes back to them. */

@@ -1,6 +1,9 @@
 import { identityOf, type DomainEvent } from '../../core/domain-event.js';
 import type { EventDestination, RefusedEvent } from '../../core/event-destination.js';
 import type { Verdict } from '../../core/event-source.js';
+import { OptionsChecker } from '../../core/field-checker.js';
+
+const check: OptionsChecker = new OptionsChecker('InProcessDestination');
 
 /** How often an event is tried whose action fails. */
 const MAX_TRIES = 5;
@@ -10,7 +13,10 @@ export class InProcessDestination implements EventDestination {
   /** Of those events of the last batch whose actions failed. */
   private tries = new Map<string, number>();
 
-  constructor(private readonly publish: (events: readonly DomainEvent[]) => Promise<readonly Verdict[]>) {}
+  /** @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`) */
+  constructor(private readonly publish: (events: readonly DomainEvent[]) => Promise<readonly Verdict[]>) {
+    check.needFn('publish', publish, '(events), such as one that calls guard.events.publishAll(events)');
+  }
 
   async append(events: readonly DomainEvent[]): Promise<readonly RefusedEvent[]> {
     const verdicts = await this.publish(events);

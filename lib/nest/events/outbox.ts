@@ -5,13 +5,14 @@ import type {
   OnApplicationBootstrap,
 } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
+import { checkDestination, checkMoving } from '../../adapters/outbox/outbox-options.js';
 import { OutboxRelay } from '../../adapters/outbox/outbox-relay.js';
 import type { RunSql } from '../../adapters/outbox/sql-dialect.js';
 import type { SqlOutbox } from '../../adapters/outbox/sql-outbox.js';
 import type { Clock } from '../../core/clock.js';
 import type { Duration } from '../../core/durations.js';
-import { CacheGuardConfigError, describeValue } from '../../core/errors.js';
 import type { EventDestination } from '../../core/event-destination.js';
+import { isRecord, OptionsChecker } from '../../core/field-checker.js';
 import type { Ids } from '../../core/ids.js';
 import type { Store } from '../../core/store.js';
 import { CacheGuard } from '../../engine/cache-guard.js';
@@ -38,6 +39,18 @@ export interface OutboxRelayConfig {
   readonly batch?: number;
 }
 
+const FIELDS = [
+  'outbox',
+  'query',
+  'stream',
+  'maxLength',
+  'destination',
+  'every',
+  'batch',
+] satisfies (keyof OutboxRelayConfig)[];
+
+const check: OptionsChecker = new OptionsChecker('outboxRelay');
+
 export interface AsyncOutboxRelayConfig<Injected extends unknown[] = never[]> {
   readonly inject?: InjectionToken[];
   readonly useFactory: (...injected: Injected) => OutboxRelayConfig | Promise<OutboxRelayConfig>;
@@ -46,18 +59,50 @@ export interface AsyncOutboxRelayConfig<Injected extends unknown[] = never[]> {
 /**
  * A provider of `OutboxRelay` that runs from the start of the application to its end; one instance in the fleet works at a time.
  *
- * @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`) when the application is created
+ * @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`), about what a factory gives when the application is created
  */
 export function outboxRelay<Injected extends unknown[]>(
   config: OutboxRelayConfig | AsyncOutboxRelayConfig<Injected>,
 ): FactoryProvider<OutboxRelay> {
-  const { inject = [], useFactory } = 'useFactory' in config ? config : { useFactory: (): OutboxRelayConfig => config };
+  const { inject = [], useFactory } = readFactory(config);
   return {
     provide: OutboxRelay,
     inject: [ModuleRef, CacheGuard, ...inject],
     useFactory: async (moduleRef: ModuleRef, guard: CacheGuard, ...injected: unknown[]) =>
-      hosted(moduleRef, guard, await useFactory(...(injected as Injected))),
+      hosted(moduleRef, guard, readConfig(await useFactory(...(injected as Injected)))),
   };
+}
+
+function readFactory<Injected extends unknown[]>(
+  given: OutboxRelayConfig | AsyncOutboxRelayConfig<Injected>,
+): AsyncOutboxRelayConfig<Injected> {
+  if (!isRecord(given) || !('useFactory' in given)) {
+    const config = readConfig(given as OutboxRelayConfig);
+    return { useFactory: () => config };
+  }
+  const { inject, useFactory } = check.options(given, ['inject', 'useFactory']);
+  check.needFn('useFactory', useFactory, 'that gives the options');
+  if (inject !== undefined && !Array.isArray(inject)) check.fail('inject', inject, 'give a list of tokens');
+  return given;
+}
+
+function readConfig(given: OutboxRelayConfig): OutboxRelayConfig {
+  const { stream, maxLength, destination } = check.options(given, FIELDS);
+  checkMoving(check, given);
+  if (stream !== undefined) check.name('stream', stream);
+  if (stream !== undefined && destination !== undefined) {
+    check.failAs('destination', '(object)', 'leave it out, or the stream');
+  }
+  if (stream === undefined && maxLength !== undefined) {
+    check.fail(
+      'maxLength',
+      maxLength,
+      'it bounds the stream that the events are appended to; name the stream, or leave it out',
+    );
+  }
+  check.integer('maxLength', maxLength, 0, 1);
+  if (destination !== undefined) checkDestination(check, destination);
+  return given;
 }
 
 async function hosted(moduleRef: ModuleRef, guard: CacheGuard, config: OutboxRelayConfig): Promise<OutboxRelay> {
@@ -121,22 +166,12 @@ async function destinationOf(
       close: nothing,
     };
   }
-  if (typeof stream !== 'string' || stream === '') refuse('stream', stream, 'give the name of a Redis stream');
-  if (destination) refuse('destination', '(object)', 'leave it out, or the stream');
   if (!connect)
-    refuse('stream', stream, 'the module has no Redis; leave it out, and events are published in this process');
+    check.fail('stream', stream, 'the module has no Redis; leave it out, and events are published in this process');
   const { StreamPublisher } = await import('../../adapters/redis/stream/stream-publisher.js').catch(explainMissingPeer);
   const publisher = new StreamPublisher({ connect, clock, commandTimeoutMs });
   return {
     destination: { append: (events) => publisher.append(stream, events, maxLength === undefined ? {} : { maxLength }) },
     close: () => publisher.close(),
   };
-}
-
-function refuse(field: string, value: unknown, mend: string): never {
-  throw new CacheGuardConfigError(
-    'CG_INVALID_OPTIONS',
-    `outboxRelay: ${field} = ${describeValue(value)} is refused; ${mend}.`,
-    { field },
-  );
 }

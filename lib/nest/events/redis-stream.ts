@@ -1,9 +1,8 @@
 import calculateSlot from 'cluster-key-slot';
-import { parseDuration, type Duration } from '../../core/durations.js';
-import { CacheGuardConfigError, describeValue } from '../../core/errors.js';
+import { formatDuration, type Duration } from '../../core/durations.js';
 import type { EventSource } from '../../core/event-source.js';
-import { isRecord } from '../../core/field-checker.js';
-import type { RedisConnection } from '../redis-connection.js';
+import { isRecord, OptionsChecker } from '../../core/field-checker.js';
+import { readConnection, type RedisConnection } from '../redis-connection.js';
 import { explainMissingPeer } from '../store-factory.js';
 import type { SourceEnvironment } from './source-environment.js';
 
@@ -21,7 +20,7 @@ export interface RedisStreamOptions {
   readonly batch?: number;
   /** How often an event is tried before it is put aside as a dead letter, 1 to 100. Default 5. */
   readonly maxTries?: number;
-  /** Pause before the second try; each further one is twice as long, up to `claimAfter`. Default `'1s'`. */
+  /** Pause before the second try; each further one is twice as long, up to `claimAfter`. Default `'1s'`, or `claimAfter` if that is shorter. */
   readonly retryAfter?: Duration;
   /** What a process has not dealt with by then is taken over by another: longer than an event ever takes. Default `'30s'`. */
   readonly claimAfter?: Duration;
@@ -46,6 +45,9 @@ const FIELDS = [
   'deadLetters',
   'redis',
 ] satisfies (keyof RedisStreamOptions)[];
+const WAYS: readonly string[] = ['options', 'url', 'client'];
+
+const check: OptionsChecker = new OptionsChecker('redisStream');
 
 /**
  * Follows a stream of Redis, durably: the processes of the fleet share its events, one of them acts on each, and what came while all were
@@ -54,11 +56,11 @@ const FIELDS = [
  * @throws CacheGuardConfigError (`CG_INVALID_OPTIONS`); at boot too, when there is no Redis, and `CG_MISSING_PEER` without ioredis
  */
 export function redisStream(options: RedisStreamOptions): (environment: SourceEnvironment) => Promise<EventSource> {
-  const { stream, deadLetters, ...read } = readOptions(options);
+  const { stream, deadLetters, own, ...read } = readOptions(options);
   return async ({ namespace, connect, commandTimeoutMs, clock, ids }) => {
-    const connection = options.redis ?? connect;
+    const connection = own ?? connect;
     if (!connection) {
-      throw refused(
+      check.fail(
         'redis',
         undefined,
         'the module has no Redis: give it redis, redisUrl or existingClient, or give this source a redis',
@@ -66,7 +68,7 @@ export function redisStream(options: RedisStreamOptions): (environment: SourceEn
     }
     const isCluster = 'client' in connection && connection.client.isCluster;
     if (isCluster && deadLetters !== undefined && calculateSlot(deadLetters) !== calculateSlot(stream)) {
-      throw refused('deadLetters', deadLetters, 'in a cluster it must be in the slot of the stream: use a hash tag');
+      check.fail('deadLetters', deadLetters, 'in a cluster it must be in the slot of the stream: use a hash tag');
     }
     const { RedisStreamSource } = await import('../../adapters/redis/stream/redis-stream-source.js').catch(
       explainMissingPeer,
@@ -85,47 +87,46 @@ export function redisStream(options: RedisStreamOptions): (environment: SourceEn
 }
 
 function readOptions(options: RedisStreamOptions) {
-  if (!isRecord(options)) throw refused('options', options, 'give an object with at least a stream');
-  for (const [field, value] of Object.entries(options)) {
-    const known = FIELDS.includes(field as (typeof FIELDS)[number]);
-    if (!known) throw refused(field, value, `the fields are ${FIELDS.join(', ')}`);
-  }
-  const { stream, name = stream, group, from = 'end', deadLetters, redis } = options;
-  for (const [field, value] of Object.entries({ stream, name, group, deadLetters })) {
-    if (value === undefined && (field === 'group' || field === 'deadLetters')) continue;
-    if (typeof value !== 'string' || value === '') throw refused(field, value, 'give a text that is not empty');
-  }
-  if (from !== 'start' && from !== 'end') throw refused('from', from, "give 'start' or 'end'");
-  if (redis !== undefined && !isRecord(redis)) {
-    throw refused('redis', `(${typeof redis})`, 'give { url }, { options } or { client }');
+  const {
+    stream,
+    name = stream,
+    group,
+    from,
+    batch,
+    maxTries,
+    deadLetters,
+    redis,
+  } = check.options(options, FIELDS, true);
+  check.name('stream', stream);
+  check.name('name', name);
+  if (group !== undefined) check.name('group', group);
+  if (deadLetters !== undefined) check.name('deadLetters', deadLetters);
+  if (deadLetters === stream)
+    check.fail('deadLetters', deadLetters, 'what is put aside would come again; give another stream');
+  const claimAfterMs = check.duration('claimAfter', options.claimAfter, 30_000, 1);
+  // Others take over what waits here for longer: the pause would not be kept.
+  const retryAfterMs = check.duration('retryAfter', options.retryAfter, Math.min(1_000, claimAfterMs), 1);
+  if (retryAfterMs > claimAfterMs) {
+    check.fail('retryAfter', options.retryAfter, `make it at most claimAfter (${formatDuration(claimAfterMs)})`);
   }
   return {
     stream,
     name,
-    from,
+    from: check.oneOf('from', from, ['end', 'start']),
     deadLetters,
-    batch: integer('batch', options.batch ?? 256, 1_000),
-    maxTries: integer('maxTries', options.maxTries ?? 5, 100),
-    retryAfterMs: duration('retryAfter', options.retryAfter ?? '1s'),
-    claimAfterMs: duration('claimAfter', options.claimAfter ?? '30s'),
+    batch: check.integer('batch', batch, 256, 1, 1_000),
+    maxTries: check.integer('maxTries', maxTries, 5, 1, 100),
+    retryAfterMs,
+    claimAfterMs,
+    own: redis === undefined ? undefined : readRedis(redis),
   };
 }
 
-function integer(field: string, value: unknown, most: number): number {
-  if (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= most) return value as number;
-  throw refused(field, value, `give a whole number from 1 to ${most}`);
-}
-
-function duration(field: string, value: unknown): number {
-  const ms = parseDuration(value);
-  if (ms !== undefined && ms >= 1) return ms;
-  throw refused(field, value, "give milliseconds, or a text such as '500ms', at least 1ms");
-}
-
-function refused(field: string, value: unknown, mend: string): CacheGuardConfigError {
-  return new CacheGuardConfigError(
-    'CG_INVALID_OPTIONS',
-    `redisStream: ${field} = ${describeValue(value)} is refused; ${mend}.`,
-    { field },
-  );
+function readRedis(redis: RedisConnection): RedisConnection {
+  const ways = 'give { url }, { options } or { client }';
+  if (!isRecord(redis)) check.failSecret('redis', redis, ways);
+  const unknown = Object.keys(redis).find((way) => !WAYS.includes(way));
+  if (unknown !== undefined) check.failSecret(`redis.${unknown}`, redis[unknown as never], ways);
+  const names = { options: 'redis.options', url: 'redis.url', client: 'redis.client' };
+  return readConnection(check, redis, names) ?? check.failSecret('redis', redis, ways);
 }

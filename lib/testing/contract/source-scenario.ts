@@ -49,6 +49,8 @@ export class Listener implements EventSink {
     this.losses.push(reason);
   }
 
+  async giveUp(): Promise<void> {}
+
   deadLettered(event: unknown, reason: string): void {
     this.dead.push({ event, reason });
   }

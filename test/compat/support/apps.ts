@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { removeWithParent } from '../../support/children.js';
 import { PROJECT_ROOT } from '../../support/paths.js';
+import type { FollowedReport } from '../app/domain-events.js';
 import type { Failure, Report } from '../app/offers.js';
 import { compileProject } from './compiler.js';
 import { attempt, run, type Ended } from './run.js';
@@ -27,8 +28,18 @@ export interface AppPlan {
 }
 
 const SOURCES = [new URL('../app/offers.ts', import.meta.url), new URL('../app/main.ts', import.meta.url)];
-/** Those that need ioredis. */
-const REDIS_SOURCES = [new URL('../app/handed-in.ts', import.meta.url)];
+/** Those that need optional packages. */
+const MORE_SOURCES = [
+  new URL('../app/handed-in.ts', import.meta.url),
+  new URL('../app/domain-events.ts', import.meta.url),
+];
+
+/** What each of the programs prints. */
+interface Programs {
+  readonly main: Report;
+  readonly 'handed-in': Report;
+  readonly 'domain-events': FollowedReport;
+}
 
 /** An application with the packed library in its node_modules, outside of this project: nothing of ours can be found by accident. */
 export class InstalledApp {
@@ -52,7 +63,7 @@ export class InstalledApp {
       type: plan.modules === 'esm' ? 'module' : 'commonjs',
       dependencies: { ...plan.packages, 'nestjs-cache-guard': `file:${basename(tarball.path)}` },
     });
-    const sources = 'ioredis' in plan.packages ? [...SOURCES, ...REDIS_SOURCES] : SOURCES;
+    const sources = 'ioredis' in plan.packages ? [...SOURCES, ...MORE_SOURCES] : SOURCES;
     for (const source of sources) await cp(source, join(folder, 'src', basename(source.pathname)));
     await app.installPackages();
     return app;
@@ -76,11 +87,13 @@ export class InstalledApp {
   }
 
   /** Starts the compiled application, waits until it has ended by itself, and gives what it has printed. */
-  async start(entry: 'main' | 'handed-in', env: Readonly<Record<string, string>>): Promise<Report> {
+  async start<Name extends keyof Programs>(
+    entry: Name,
+    env: Readonly<Record<string, string>>,
+  ): Promise<Programs[Name]> {
     const { code, stdout, stderr } = await this.launch(entry, env);
-    const report =
-      code === 0 && stderr === '' && stdout.startsWith('{') ? (JSON.parse(stdout) as Report | Failure) : undefined;
-    if (report && !('failed' in report)) return report;
+    const printed = code === 0 && stderr === '' && stdout.startsWith('{') ? (JSON.parse(stdout) as object) : undefined;
+    if (printed && !('failed' in printed)) return printed as Programs[Name];
     throw new Error(`${this.plan.name} ended with ${code}\n${stdout}\n${stderr}`);
   }
 

@@ -34,7 +34,7 @@ export class Bank {
 
   constructor(
     private readonly app: INestApplication,
-    private readonly url: string,
+    readonly url: string,
   ) {
     this.source = this.of(Source);
     this.cache = this.of(CacheGuard);

@@ -10,7 +10,7 @@ export class SpokenSource implements EventSource {
   private cancel: (() => void) | undefined;
 
   constructor(
-    private readonly fleet: Fleet,
+    readonly fleet: Fleet,
     readonly name = 'ledger',
   ) {}
 

@@ -14,12 +14,15 @@ export const DONE: Verdict = { kind: 'done', outcome: 'applied' };
 /** What a source told, one after the other. */
 export class Heard implements EventSink {
   readonly types = [];
+  rules: string | undefined;
   readonly told: string[] = [];
   readonly deliveries: Delivery[] = [];
   readonly dead: { readonly event: unknown; readonly reason: string }[] = [];
   readonly lags: number[] = [];
   readonly troubles: unknown[] = [];
   answer: (id: string, tries: number) => Verdict | Promise<Verdict> = () => DONE;
+  /** Of an entry without an event: 'undefined'. */
+  atGivingUp: (id: string) => Promise<void> = async () => {};
   atLoss: () => Promise<void> = async () => {};
 
   async deliver(deliveries: readonly Delivery[]): Promise<readonly Verdict[]> {
@@ -31,6 +34,10 @@ export class Heard implements EventSink {
   async lost(reason: string): Promise<void> {
     await this.atLoss();
     this.told.push(`lost: ${reason}`);
+  }
+
+  async giveUp(event: unknown): Promise<void> {
+    await this.atGivingUp(idOf(event));
   }
 
   deadLettered(event: unknown, reason: string): void {
@@ -152,5 +159,5 @@ export function numbered(count: number, prefix = 'e'): string[] {
 }
 
 function idOf(event: unknown): string {
-  return String((event as { id?: unknown }).id);
+  return String((event as { id?: unknown } | undefined)?.id);
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../../../core/clock.js';
 import type { EventSink, EventSource } from '../../../core/event-source.js';
 import { keyPrefixOf, type RedisConnect } from '../client-shapes.js';
+import { GroupRules } from './group-rules.js';
 import { Loop } from './loop.js';
 import { StreamGroup } from './stream-group.js';
 import { StreamLink } from './stream-link.js';
@@ -46,37 +47,45 @@ export class RedisStreamSource implements EventSource {
   readonly delivery = 'shared';
   private readonly link: StreamLink;
   private readonly bell: StreamLink;
-  private readonly group: StreamGroup;
   private work: StreamWork | undefined;
   private reading: Loop | undefined;
   private tending: Loop | undefined;
+  private leave = async () => {};
   private closing: Promise<void> | undefined;
 
   constructor(private readonly options: RedisStreamSourceOptions) {
-    const { name, connect, clock, commandTimeoutMs, group, consumer, maxDeadLetters = 10_000 } = options;
+    const { name, connect, clock, commandTimeoutMs } = options;
     this.name = name;
     this.link = new StreamLink(connect, clock, commandTimeoutMs);
     this.bell = new StreamLink(connect, clock, commandTimeoutMs);
-    const { stream, deadLetters } = namesOf(options);
-    this.group = new StreamGroup({ link: this.link, stream, group, consumer, deadLetters, maxDeadLetters });
   }
 
   /** Resolves when the group is joined, or after the time that a command has. */
   async open(sink: EventSink): Promise<void> {
-    const { clock, consumer, commandTimeoutMs } = this.options;
+    const { name, clock, commandTimeoutMs, maxDeadLetters = 10_000 } = this.options;
     const { from = 'end', batch = 256, maxTries = 5, retryAfterMs = 1_000, claimAfterMs = 30_000 } = this.options;
     const { forgetAfterMs = 600_000 } = this.options;
-    const { group, bell } = this;
-    const { stream } = namesOf(this.options);
+    const { link, bell } = this;
+    const { stream, deadLetters } = namesOf(this.options);
+    const consumer = GroupRules.consumer(this.options.consumer, sink);
+    const rules = new GroupRules(name, this.options.group, sink);
+    const saw = (consumers: readonly string[]) => rules.saw(consumers);
+    const names = { stream, group: this.options.group, consumer, deadLetters };
+    const group = new StreamGroup({ ...names, link, maxDeadLetters, saw });
     const failed = (error: unknown) => sink.trouble(error);
-    const freed = () => this.reading?.wake();
+    const freed = () => {
+      this.reading?.wake();
+      if (tender.waitsForRoom) this.tending?.wake();
+    };
     const work = new StreamWork({ group, sink, clock, batch, maxTries, retryAfterMs, freed });
     this.work = work;
+    this.leave = () => leave(group, consumer, work, claimAfterMs);
     const joined = new Promise<void>((resolve) => {
       const reader = new StreamReader({ group, bell, stream, sink, work, from, batch, joined: resolve });
       this.reading = new Loop(clock, () => reader.step(), failed);
     });
-    const tender = new StreamTender({ group, sink, work, clock, consumer, retryAfterMs, claimAfterMs, forgetAfterMs });
+    const times = { retryAfterMs, claimAfterMs, forgetAfterMs };
+    const tender = new StreamTender({ group, sink: rules.careful, work, clock, consumer, ...times });
     this.tending = new Loop(clock, () => tender.step(), failed);
     await this.within(commandTimeoutMs, joined);
   }
@@ -88,6 +97,7 @@ export class RedisStreamSource implements EventSource {
 
   private async end(): Promise<void> {
     const { work, reading, tending } = this;
+    work?.stop();
     const stopped = Promise.all([reading?.stop(), tending?.stop()]);
     this.bell.close();
     if (work) {
@@ -96,29 +106,28 @@ export class RedisStreamSource implements EventSource {
         stopped.then(() => work.finish()),
       );
       work.end();
-      await this.leave(work).catch(() => {});
+      await this.leave().catch(() => {});
     }
     this.link.close();
   }
 
   private within(ms: number, event: Promise<unknown>): Promise<void> {
     return new Promise((resolve) => {
-      const cancel = this.options.clock.schedule(ms, resolve);
+      const cancel = this.options.clock.schedule(ms, resolve, true);
       void event.then(() => {
         cancel();
         resolve();
       });
     });
   }
+}
 
-  /** What is left here need not wait until this process counts as dead. */
-  private async leave(work: StreamWork): Promise<void> {
-    const { consumer, claimAfterMs = 30_000 } = this.options;
-    await work.acknowledgements.send();
-    const left = await this.group.pending(0, '-', OWN_PENDING, consumer);
-    const entries = left.map(({ id, count }) => ({ id, count: work.triesOf(id) ?? count }));
-    await this.group.giveBack(entries, claimAfterMs, true);
-  }
+/** What is left here need not wait until this process counts as dead. */
+async function leave(group: StreamGroup, consumer: string, work: StreamWork, claimAfterMs: number): Promise<void> {
+  await work.acknowledgements.send();
+  const left = await group.pending(0, '-', OWN_PENDING, consumer);
+  const entries = left.map(({ id, count }) => ({ id, count: work.triesOf(id) ?? count }));
+  await group.giveBack(entries, claimAfterMs, true);
 }
 
 /**

@@ -14,6 +14,9 @@ const scripts = {
 
 /** More names and values than that of a foreign entry do not go into its dead letter. */
 const DEAD_FIELDS = 1_000;
+const DEAD_REASON = 500;
+/** Who reads is heard of every second; one that was not for so long is gone. */
+const GONE_MS = 20_000;
 
 export interface StreamGroupOptions {
   readonly link: StreamLink;
@@ -23,6 +26,8 @@ export interface StreamGroupOptions {
   readonly consumer: string;
   readonly deadLetters: string;
   readonly maxDeadLetters: number;
+  /** Hears from time to time which consumers are at work; a rejection is one of the survey. */
+  readonly saw?: (consumers: readonly string[]) => Promise<void>;
 }
 
 /** Events that a new group will not read, and where it would begin. */
@@ -112,7 +117,7 @@ export class StreamGroup {
   /** Moves an entry to the dead letters; `false`: it had been dealt with. */
   async bury({ id, fields, count }: StreamEntry, reason: string): Promise<boolean> {
     const { stream, group, deadLetters, maxDeadLetters } = this.options;
-    const letter = ['reason', reason, 'tries', count, 'id', id, 'stream', stream, 'group', group];
+    const letter = ['reason', reason.slice(0, DEAD_REASON), 'tries', count, 'id', id, 'stream', stream, 'group', group];
     const content = fields.slice(0, DEAD_FIELDS);
     const args = [group, id, maxDeadLetters, ...letter, ...content];
     return (await this.run<number>(scripts.bury, args, deadLetters)) === 1;
@@ -141,10 +146,11 @@ export class StreamGroup {
    */
   async survey(forgetAfterMs?: number): Promise<number | undefined> {
     const { group, consumer } = this.options;
-    const args = [group, consumer, forgetAfterMs ?? ''];
-    const reply = await this.run<[Buffer, Buffer, Buffer]>(scripts.survey, args);
-    const [kind, now, oldest] = reply;
+    const args = [group, consumer, forgetAfterMs ?? '', GONE_MS];
+    const reply = await this.run<[Buffer, Buffer, Buffer, Buffer[]]>(scripts.survey, args);
+    const [kind, now, oldest, consumers] = reply;
     if (String(kind) === 'none') return undefined;
+    if (forgetAfterMs !== undefined) await this.options.saw?.(consumers.map(String));
     return oldest.length === 0 ? 0 : Math.max(0, Number(now) - Number.parseInt(String(oldest), 10));
   }
 

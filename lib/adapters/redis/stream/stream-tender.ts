@@ -7,7 +7,6 @@ import type { StreamWork } from './stream-work.js';
 const TICK_MS = 500;
 const TIDY_MS = 10_000;
 const PAGE = 256;
-const PAGES = 4;
 
 export interface StreamTenderOptions {
   readonly group: StreamGroup;
@@ -23,24 +22,43 @@ export interface StreamTenderOptions {
 /** Measures the lag, and looks after what was handed out and not acknowledged, here and by processes that are gone. */
 export class StreamTender {
   private tidiedMs = -Infinity;
+  private surveyAtMs = -Infinity;
   /** Where the next look at what is pending begins. */
   private from = '-';
+  private crowded = false;
 
   constructor(private readonly options: StreamTenderOptions) {}
 
+  /** Whether it would go on at once if there were room. */
+  get waitsForRoom(): boolean {
+    return this.crowded;
+  }
+
   /** Gives for how many milliseconds there is nothing to do. */
   async step(): Promise<number> {
-    const { sink, work } = this.options;
-    const lagMs = await this.survey();
-    // Whoever reads finds out that the group is gone, and what that means.
-    if (lagMs === undefined) return TICK_MS;
-    sink.lag(lagMs);
-    await work.acknowledgements.send();
-    for (let page = 0; page < PAGES && work.waitMs === 0; page++) {
-      await this.claim();
-      if (this.from === '-') break;
+    const { sink, work, clock } = this.options;
+    if (clock.monotonic() >= this.surveyAtMs) {
+      const lagMs = await this.survey();
+      // Whoever reads finds out that the group is gone, and what that means.
+      if (lagMs === undefined) return TICK_MS;
+      this.surveyAtMs = clock.monotonic() + TICK_MS;
+      sink.lag(lagMs);
+      await work.acknowledgements.send();
+      await this.walk();
+    } else if (this.crowded) {
+      await this.walk();
     }
-    return TICK_MS;
+    return Math.max(0, this.surveyAtMs - clock.monotonic());
+  }
+
+  /** Looks at all that is pending, once, as far as there is room and the next survey is not due: what cannot be dealt with is passed by. */
+  private async walk(): Promise<void> {
+    const { work, clock } = this.options;
+    do {
+      this.crowded = work.waitMs > 0;
+      if (this.crowded) return;
+      await this.claim();
+    } while (this.from !== '-' && clock.monotonic() < this.surveyAtMs);
   }
 
   private async survey(): Promise<number | undefined> {
@@ -62,8 +80,7 @@ export class StreamTender {
     if (due.length === 0) return;
     const { entries, gone } = await group.claim(due);
     const [together, apart] = split(entries);
-    void work.deal(together);
-    for (const entry of apart) void work.deal([entry]);
+    void work.deal(together, apart);
     if (gone.length === 0) return;
     await sink.lost(`events were removed before they were dealt with: ${gone.length}`);
     work.acknowledgements.add(gone);

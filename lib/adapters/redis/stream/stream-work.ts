@@ -1,5 +1,5 @@
 import type { Clock } from '../../../core/clock.js';
-import type { Delivery, EventSink } from '../../../core/event-source.js';
+import type { Delivery, EventSink, Failure } from '../../../core/event-source.js';
 import { Acknowledgements } from './acknowledgements.js';
 import { eventIn, type StreamEntry } from './stream-entry.js';
 import type { StreamGroup } from './stream-group.js';
@@ -9,6 +9,8 @@ const BATCHES = 16;
 /** One that takes longer holds up no other, up to so many. */
 const SLOW_MS = 1_000;
 const SLOW_BATCHES = 64;
+/** More than that of which nothing became do not wait here to be put aside: they stay pending, and come again. */
+const MOST_DEAD = 4_096;
 
 interface Batch {
   readonly startedMs: number;
@@ -21,6 +23,7 @@ interface Decoded {
 
 interface Dead extends Decoded {
   readonly reason: string;
+  readonly failure?: Failure;
 }
 
 export interface StreamWorkOptions {
@@ -38,6 +41,8 @@ export interface StreamWorkOptions {
 export class StreamWork {
   readonly acknowledgements: Acknowledgements;
   private readonly batches = new Set<Batch>();
+  /** The ids of those that are being put aside: that may wait for others, and holds up no batch. */
+  private readonly dead = new Set<string>();
   /** By id: how often it was handed out. */
   private readonly underway = new Map<string, number>();
   private heldUntilMs = -Infinity;
@@ -69,23 +74,42 @@ export class StreamWork {
     return count === undefined ? undefined : count - 1;
   }
 
-  /** Never rejects. */
-  async deal(entries: readonly StreamEntry[]): Promise<void> {
-    if (entries.length === 0) return;
+  /**
+   * Never rejects.
+   *
+   * @param apart of the same batch, but each for itself: none of them waits for another one, nor do the others for it
+   */
+  async deal(together: readonly StreamEntry[], apart: readonly StreamEntry[] = []): Promise<void> {
+    const groups = [together, ...apart.map((entry) => [entry])].filter(({ length }) => length > 0);
+    if (groups.length === 0) return;
     const batch = { startedMs: this.options.clock.monotonic() };
     this.batches.add(batch);
+    await Promise.all(groups.map((group) => this.dealWith(group)));
+    this.batches.delete(batch);
+    this.rest();
+    this.options.freed();
+  }
+
+  private async dealWith(entries: readonly StreamEntry[]): Promise<void> {
     for (const { id, count } of entries) this.underway.set(id, count);
     const { good, bad } = this.decode(entries);
-    await Promise.all([this.deliver(good), ...bad.map((dead) => this.bury(dead))]);
-    for (const { id } of entries) this.underway.delete(id);
-    this.batches.delete(batch);
-    if (this.batches.size === 0) this.idle?.();
-    this.options.freed();
+    for (const one of bad) this.putAside(one);
+    await this.deliver(good);
+    for (const { id } of entries) if (!this.dead.has(id)) this.underway.delete(id);
+  }
+
+  /** Nothing more is to be read from now on. */
+  stop(): void {
+    this.heldUntilMs = Infinity;
   }
 
   /** Resolves when nothing is being dealt with. */
   async finish(): Promise<void> {
-    if (this.batches.size > 0) await new Promise<void>((resolve) => (this.idle = resolve));
+    if (this.batches.size + this.dead.size > 0) await new Promise<void>((resolve) => (this.idle = resolve));
+  }
+
+  private rest(): void {
+    if (this.batches.size + this.dead.size === 0) this.idle?.();
   }
 
   /** What fails from now on is told to nobody: it has been given back. */
@@ -99,7 +123,7 @@ export class StreamWork {
     for (const entry of entries) {
       const { event, undecodable } = eventIn(entry);
       const spent = entry.count > this.options.maxTries;
-      const reason = spent ? `nothing became of it in ${entry.count - 1} tries` : undecodable;
+      const reason = undecodable ?? (spent ? `nothing became of it in ${entry.count - 1} tries` : undefined);
       if (reason === undefined) good.push({ entry, event });
       else bad.push({ entry, event, reason });
     }
@@ -119,21 +143,41 @@ export class StreamWork {
       if (verdict?.kind === 'done') done.push(id);
       else if (verdict?.kind === 'later') later.push({ id, count: count - 1 });
       else if (verdict?.kind === 'poison' || (verdict && count >= maxTries)) {
-        dead.push({ entry, event, reason: verdict.reason });
+        dead.push({ entry, event, reason: verdict.reason, failure: verdict });
       }
     });
     if (done.length > 0) this.acknowledgements.add(done);
     if (later.length > 0) {
-      this.heldUntilMs = clock.monotonic() + retryAfterMs;
+      this.heldUntilMs = Math.max(this.heldUntilMs, clock.monotonic() + retryAfterMs);
       await this.attempt(group.giveBack(later, 0));
     }
-    await Promise.all(dead.map((one) => this.bury(one)));
+    for (const one of dead) this.putAside(one);
   }
 
-  private async bury({ entry, event, reason }: Dead): Promise<void> {
+  private putAside(one: Dead): void {
+    const { id } = one.entry;
+    if (this.dead.size >= MOST_DEAD) return;
+    this.dead.add(id);
+    void this.bury(one).then(() => {
+      this.dead.delete(id);
+      this.underway.delete(id);
+      this.rest();
+    });
+  }
+
+  /** What is not put aside now stays pending, and is tried again like any other. */
+  private async bury({ entry, event, reason, failure }: Dead): Promise<void> {
     const { group, sink } = this.options;
-    // What is not put aside now stays pending, and is tried again like any other.
-    if (await this.attempt(group.bury(entry, reason))) sink.deadLettered(event, reason);
+    const { id, count } = entry;
+    const isGivenUp = await sink.giveUp(event).then(
+      () => true,
+      () => false,
+    );
+    // The store is away, which is no try.
+    if (!isGivenUp) await this.attempt(group.giveBack([{ id, count: count - 1 }], 0));
+    else if (await this.attempt(group.bury(entry, reason))) {
+      sink.deadLettered(event, reason, { ...failure, attempt: count });
+    }
   }
 
   private attempt<T>(command: Promise<T>): Promise<T | undefined> {

@@ -98,6 +98,17 @@ describe('a burst', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('is waited for by who wants something at its end, and else by nobody', async () => {
+    const { clock, submit } = setUp();
+    await submit();
+    expect([clock.pending, clock.awaited]).toEqual([1, 0]);
+    const second = submit();
+    expect([clock.pending, clock.awaited]).toEqual([1, 1]);
+    await clock.run(WINDOW_MS);
+    await second;
+    expect([clock.pending, clock.awaited]).toEqual([1, 0]);
+  });
+
   it('does not wait for a window that was opened later, when a timer is late', async () => {
     let now = 0;
     let due = (): void => {};

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { MemoryLedger } from '../../../../lib/adapters/memory/memory-ledger.js';
 import type { DomainEventsEvent } from '../../../../lib/core/events.js';
+import { CacheGuardError } from '../../../../lib/core/errors.js';
 import { readRule, type EventRule } from '../../../../lib/core/rules.js';
 import { entryKey, keySegment } from '../../../../lib/core/keys.js';
 import type { CallMaker } from '../../../../lib/engine/call-maker.js';
@@ -41,7 +42,7 @@ function setUp(
   const take = (events: readonly unknown[], source = 'here') =>
     intake.take(
       source,
-      events.map((event) => ({ event })),
+      events.map((event) => ({ event, tries: 0 })),
     );
   return { take, ledger, wanted, told };
 }
@@ -80,7 +81,14 @@ describe('the intake', () => {
     };
     const { take, wanted, ledger } = setUp([broken, { ...offer, domain: 'private' }]);
     const known = vi.spyOn(ledger, 'remember');
-    expect(await take([event('1')])).toEqual([{ kind: 'retry', reason: expect.stringContaining('rules[0]') }]);
+    expect(await take([event('1')])).toMatchObject([
+      {
+        kind: 'retry',
+        reason: expect.stringContaining('rules[0]'),
+        rule: "rules[0] of domain 'offers'",
+        error: 'Error',
+      },
+    ]);
     expect(wanted.map(({ policy }) => policy.domain)).toEqual(['private']);
     expect(known).not.toHaveBeenCalled();
     const unusable = setUp([
@@ -137,14 +145,13 @@ describe('the intake', () => {
     for (const rule of [
       { ...offer, key: throws(new Error('no')) },
       { ...offer, key: throws('no') },
-      { ...offer, key: undefined, keys: () => (broken ? 'no list' : []) },
-      { ...offer, version: () => (broken ? -1 : 1) },
-      { ...offer, action: 'update', version: () => (broken ? undefined : 1), value: () => 1 },
+      { ...offer, key: throws(new CacheGuardError('CG_STORE_UNAVAILABLE', 'no')) },
+      { ...offer, version: () => (throws(new Error('no'))(), 1) },
     ]) {
       broken = true;
       const { take, wanted } = setUp([rule]);
       const [verdict] = await take([event('1')]);
-      expect(verdict).toEqual({ kind: 'retry', reason: expect.stringMatching(/^rule rules\[0\]: /) });
+      expect(verdict).toMatchObject({ kind: 'retry', reason: expect.stringMatching(/^rule rules\[0\]: /) });
       expect(wanted).toEqual([]);
       broken = false;
       expect(await take([event('1')])).toEqual([APPLIED]);
@@ -152,14 +159,27 @@ describe('the intake', () => {
     }
   });
 
-  it('puts aside at once what no repeat will help', async () => {
-    const { take } = setUp([
-      { ...offer, key: () => null },
-      { ...offer, on: 'tags', key: undefined, tags: () => [''] },
+  it.each<[title: string, over: object, error: string]>([
+    ['a key that is none', { key: () => null }, 'CG_UNUSABLE_KEY'],
+    ['a key that is a promise', { key: async () => 'gold' }, 'CG_INVALID_RULE'],
+    ['keys that are no list', { key: undefined, keys: () => 'gold' }, 'CG_UNUSABLE_KEY'],
+    ['tags that are no list', { key: undefined, tags: () => new Set(['x']) }, 'CG_UNUSABLE_KEY'],
+    ['a tag that is empty', { key: undefined, tags: () => [''] }, 'CG_UNUSABLE_KEY'],
+    ['a version that is negative', { version: () => -1 }, 'CG_INVALID_VERSION'],
+    ['a version that is a text', { version: () => '7' }, 'CG_INVALID_VERSION'],
+    [
+      'an update without a version',
+      { action: 'update', version: () => undefined, value: () => 1 },
+      'CG_INVALID_VERSION',
+    ],
+  ])('says at once of what a rule gave that no repeat will help: %s', async (_title, over, error) => {
+    const { take, wanted, told } = setUp([{ ...offer, ...over }]);
+    const rule = "rules[0] of domain 'offers'";
+    expect(await take([event('1')])).toMatchObject([{ kind: 'poison', rule, error }]);
+    expect(wanted).toEqual([]);
+    expect(told).toMatchObject([
+      { outcome: 'poison', failed: { eventType: 'offer', eventId: '1', rule, error, attempt: 1 } },
     ]);
-    const verdicts = await take([event('1'), event('2', { type: 'tags' })]);
-    for (const verdict of verdicts)
-      expect(verdict).toMatchObject({ kind: 'poison', reason: expect.stringContaining('CacheGuardError') });
   });
 
   it('says the worst of what became of its actions, and repeats all of them', async () => {
@@ -171,11 +191,12 @@ describe('the intake', () => {
     const applied = { kind: 'applied' } as const;
     const later = { kind: 'later', reason: 'away' } as const;
     const failed = { kind: 'failed', error: new Error('no') } as const;
+    const retry = { kind: 'retry', reason: 'Error: no', rule: "rules[0] of domain 'offers'", error: 'Error' };
     for (const [given, verdict] of [
       [[later, applied], later],
       [[applied, later], later],
-      [[later, failed], { kind: 'retry', reason: 'Error: no' }],
-      [[failed, later], { kind: 'retry', reason: 'Error: no' }],
+      [[later, failed], retry],
+      [[failed, later], retry],
       [[applied, applied], APPLIED],
     ] as const) {
       outcomes = [...given];
