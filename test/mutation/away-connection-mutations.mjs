@@ -31,13 +31,10 @@ export const connectionMutations = [
     'if (this.missing)',
     [LINK, 'leaves it to beats to probe an open breaker'],
   ),
-  unit(
-    'away: connections that died without a word are kept',
-    'adapters/redis/node-link.ts',
-    '    this.renew();',
-    '',
-    [LINK, 'gives up a connection whose beats are not answered, but not more often than every two seconds'],
-  ),
+  unit('away: connections that died without a word are kept', 'adapters/redis/node-link.ts', '    this.renew();', '', [
+    LINK,
+    'gives up a connection whose beats are not answered, but not more often than every two seconds',
+  ]),
   unit(
     'away: a client that looks for its server is made to end',
     'adapters/redis/renewal.ts',
