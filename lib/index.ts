@@ -1,6 +1,9 @@
 export { CacheGuardModule } from './nest/cache-guard.module.js';
 export type { CacheGuardModuleAsyncOptions, CacheGuardOptionsFactory } from './nest/cache-guard.module-definition.js';
+export type { EncryptionOptions } from './nest/encryption-options.js';
 export type { AfterCommit, CacheGuardModuleOptions, UnsupportedRedis } from './nest/options.js';
+
+export type { PrincipalFunction } from './nest/http/request-scope.js';
 
 export type { FeatureOptions } from './nest/cache-guard-feature.module.js';
 export type { EventSourceOption, EventsOptions, Role } from './nest/events/events-options.js';
@@ -61,6 +64,9 @@ export type {
 } from './core/warming.js';
 export { loadContext } from './engine/load-frames.js';
 export { argsKey, type DerivedKey, type EntryKey, type KeyPart } from './core/keys.js';
+export { routeKey, type RouteKeyParts } from './core/http/route-key.js';
+export type { BypassReason } from './core/http/bypass.js';
+export type { HttpRouteOptions, VaryOptions } from './nest/http/http-settings.js';
 
 export type {
   Explanation,
@@ -69,7 +75,10 @@ export type {
   InvalidationResult,
   KeyTarget,
   LoadContext,
+  OwnerTarget,
   PeekedValue,
+  Project,
+  ProjectedTarget,
   PutResult,
   ReadTarget,
   ServedValue,
@@ -84,6 +93,7 @@ export type {
   LoadOutcome,
   Policy,
   ReconcileConfig,
+  Scope,
   StalePolicy,
   StaleWindows,
 } from './core/policy.js';
@@ -105,6 +115,7 @@ export type {
   AcceptedEvent,
   AdviceCode,
   AdviceEvent,
+  BypassEvent,
   CacheGuardEvent,
   CacheGuardListener,
   CoalescedEvent,
@@ -126,6 +137,7 @@ export type {
   LoadEvent,
   LoaderBreakerEvent,
   MissEvent,
+  NoPrincipalEvent,
   OverloadEvent,
   ReconciliationEvent,
   RefreshSkippedEvent,

@@ -7,6 +7,8 @@ export type UncacheableReason =
   | 'asked'
   | 'inner-critical'
   | 'inner-private'
+  /** It would be readable in the store. */
+  | 'inner-encrypted'
   | 'inner-uncacheable'
   | 'unencodable'
   | 'too-old'
@@ -57,9 +59,16 @@ export class Inheritance {
  *
  * @param entry without one, nothing vouches for the value
  * @param softMs when it was served stale: since when it is
+ * @param sameOwner whether both are of one principal, where both are private
  */
-export function asInner(inner: Policy, entry: Entry | undefined, outer: Policy, softMs?: number): InnerValue {
-  const uncacheable = whyUncacheable(inner, entry, outer);
+export function asInner(
+  inner: Policy,
+  entry: Entry | undefined,
+  outer: Policy,
+  softMs?: number,
+  sameOwner = false,
+): InnerValue {
+  const uncacheable = whyUncacheable(inner, entry, outer, sameOwner);
   if (!entry)
     return { domain: inner.domain, softMs: 0, hardMs: 0, whileRevalidateMs: 0, ifErrorMs: 0, stamps: [], uncacheable };
   return {
@@ -83,8 +92,15 @@ function softTtl({ freshBy: rests, softTtlMs }: Policy, { freshBy }: Policy): nu
   return asCareful ? softTtlMs : Math.min(softTtlMs, rests.fallbackTtlMs);
 }
 
-function whyUncacheable(inner: Policy, entry: Entry | undefined, outer: Policy): UncacheableReason | undefined {
+function whyUncacheable(
+  inner: Policy,
+  entry: Entry | undefined,
+  outer: Policy,
+  sameOwner: boolean,
+): UncacheableReason | undefined {
   if (inner.freshness === 'critical') return 'inner-critical';
+  if (inner.scope === 'private' && !(outer.scope === 'private' && sameOwner)) return 'inner-private';
   if (inner.partition && inner.partition !== outer.partition) return 'inner-private';
+  if (inner.encrypt && !outer.encrypt) return 'inner-encrypted';
   return entry === undefined || inner.keep !== 'entry' ? 'inner-uncacheable' : undefined;
 }

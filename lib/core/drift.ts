@@ -11,9 +11,12 @@ export interface KeptVersion extends Pick<Entry, 'id' | 'beganMs' | 'version' | 
 }
 
 /** `undefined`: no entry, or one that readers do not take for current anyway. */
-export function keptVersionOf(bytes: Buffer | undefined): KeptVersion | undefined {
-  const entry = bytes && decodeEntry(bytes);
-  if (!entry || entry.flags & (FLAG.hitForMiss | FLAG.removed | FLAG.marked)) return undefined;
+export function keptVersionOf(
+  bytes: Buffer | undefined,
+  decode: (bytes: Buffer) => Entry | string | undefined = decodeEntry,
+): KeptVersion | undefined {
+  const entry = bytes && decode(bytes);
+  if (typeof entry !== 'object' || entry.flags & (FLAG.hitForMiss | FLAG.removed | FLAG.marked)) return undefined;
   const { id, beganMs, version, etag, stamps, flags } = entry;
   return { id, beganMs, version, etag, stamps, negative: (flags & FLAG.negative) !== 0 };
 }

@@ -21,6 +21,8 @@ import type { GenerationStamp } from './generations.js';
 export const HEADER_BYTES = 64;
 const MAGIC = 0xc6;
 const FORMAT = 1;
+/** The payload is encrypted, and so is the etag. */
+const SEALED_FORMAT = 2;
 const UINT32_MAX = 2 ** 32 - 1;
 
 export const FLAG = {
@@ -58,6 +60,8 @@ export interface Entry {
   /** Who loaded it: process and method, for people. */
   readonly provenance: string;
   readonly payload: Buffer;
+  /** The payload is encrypted. Never set of what is handed on: only what goes to the store, or comes from it, may be. */
+  readonly sealed?: boolean | undefined;
 }
 
 export const ENTRY_ID_BYTES = 8;
@@ -71,7 +75,7 @@ export function encodeEntry(entry: Entry): Buffer {
   const meta = encodeMeta(entry);
   const bytes = Buffer.allocUnsafe(HEADER_BYTES + meta.length + entry.payload.length);
   bytes[0] = MAGIC;
-  bytes[1] = FORMAT;
+  bytes[1] = entry.sealed ? SEALED_FORMAT : FORMAT;
   bytes[2] = (entry.flags & ~FLAG.versioned) | (entry.version === undefined ? 0 : FLAG.versioned);
   bytes[3] = entry.codec;
   // Less would leave what the memory held before in the entry.
@@ -94,12 +98,13 @@ export function encodeEntry(entry: Entry): Buffer {
 }
 
 /**
- * Reads an entry; `undefined` for bytes that are none (foreign, cut off, damaged). Never throws, whatever the bytes: the store
- * may hold what somebody else wrote. A bare header marked `removed` is a tombstone: the store's scripts write it without
- * metadata, and 0 is the checksum of nothing.
+ * Reads an entry; `undefined` for bytes that are none (foreign, cut off, damaged). One that is sealed is not opened. Never throws,
+ * whatever the bytes: the store may hold what somebody else wrote. A bare header marked `removed` is a tombstone: the store's scripts
+ * write it without metadata, and 0 is the checksum of nothing.
  */
 export function decodeEntry(bytes: Buffer): Entry | undefined {
-  if (bytes.length < HEADER_BYTES || bytes[0] !== MAGIC || bytes[1] !== FORMAT) return undefined;
+  if (bytes.length < HEADER_BYTES || bytes[0] !== MAGIC) return undefined;
+  if (bytes[1] !== FORMAT && bytes[1] !== SEALED_FORMAT) return undefined;
   const metaLength = bytes.readUInt16BE(62);
   if (HEADER_BYTES + metaLength > bytes.length) return undefined;
   if (crc32(bytes.subarray(HEADER_BYTES)) !== bytes.readUInt32BE(58)) return undefined;
@@ -121,6 +126,7 @@ export function decodeEntry(bytes: Buffer): Entry | undefined {
     whileRevalidateMs: bytes.readUInt32BE(50),
     ifErrorMs: bytes.readUInt32BE(54),
     payload: bytes.subarray(HEADER_BYTES + metaLength),
+    sealed: bytes[1] === SEALED_FORMAT || undefined,
     ...meta,
   };
 }
@@ -135,7 +141,8 @@ type Meta = Pick<Entry, 'stamps' | 'etag' | 'provenance'>;
 const NO_META: Meta = { stamps: [], etag: undefined, provenance: '' };
 
 const MAX_META_BYTES = 0xffff;
-const MAX_TEXT_BYTES = 512;
+/** Of an etag, of the name of a generation. */
+export const MAX_TEXT_BYTES = 512;
 
 /** How many generations an entry can carry; with more, a value is not cached. */
 export const MAX_STAMPS = 64;

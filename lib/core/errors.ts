@@ -97,6 +97,12 @@ export function errorKind(error: unknown): string {
   return words.join(' ') || 'Error';
 }
 
+/** What was thrown, for events. @param confidential its text may quote what must not be shown */
+export function errorText(error: unknown, confidential: boolean): string {
+  if (confidential) return errorKind(error);
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** What a value looks like in a message: short, typed, and never a secret's full text. */
 export function describeValue(value: unknown): string {
   try {

@@ -1,26 +1,14 @@
 import type { UncacheableReason } from './composition.js';
+import type { BypassReason } from './http/bypass.js';
 import type { MissCause } from './decide.js';
 import type { Failure } from './event-source.js';
+import type { FenceReason } from './fence-reason.js';
 import type { EntryKey } from './keys.js';
 import type { SourceState } from './source-state.js';
 
 export type InvalidationMode = 'expire' | 'remove' | 'purge';
 export type InvalidationScope = 'key' | 'tag' | 'domain';
-
-/** Why a loaded value did not become the cached one. */
-export type FenceReason =
-  /** The token was voided (invalidation, write) or its lease ran out. */
-  | 'token'
-  /** A tag or the domain was invalidated while the load ran. */
-  | 'generation'
-  /** The store is not the process that gave the token. */
-  | 'epoch'
-  /** The store knows a newer version. */
-  | 'version'
-  /** A value whose load began later is there already. */
-  | 'superseded'
-  /** Nobody knows whether the commit was carried out. */
-  | 'unknown';
+export type { FenceReason } from './fence-reason.js';
 
 interface Of<T extends string> {
   readonly type: T;
@@ -107,11 +95,24 @@ export interface InvalidationEvent extends Of<'invalidation'> {
 export type WaitTimeoutEvent = OfKey<'wait-timeout'>;
 
 export interface OverloadEvent extends OfKey<'overload'> {
-  readonly bound: 'bulkhead' | 'keys-in-flight';
+  readonly bound: 'bulkhead' | 'keys-in-flight' | 'keys-in-flight-per-principal';
 }
 
 /** A call that could not be cached because its domain's partition gave nothing. */
 export interface UnpartitionedEvent extends Of<'unpartitioned'> {}
+
+/** A call of scope `'private'` that could not be cached because nobody can tell whom it is for. */
+export interface NoPrincipalEvent extends Of<'no-principal'> {
+  /** The code or class of what the module's `principal` threw; `undefined`: it gave nothing. */
+  readonly error: string | undefined;
+}
+
+/** A call of a cached route went past the cache, or what it gave was not kept. */
+export interface BypassEvent extends Of<'bypass'> {
+  /** `Class.method`. */
+  readonly origin: string;
+  readonly reason: BypassReason;
+}
 
 /** The store did not answer in time or refused; the request goes on without it. */
 export interface StoreErrorEvent extends Of<'store-error'> {
@@ -218,10 +219,18 @@ export interface EventSourceStateEvent extends OfSource<'event-source-state'> {
 export interface RefreshSkippedEvent extends OfKey<'refresh-skipped'> {
   /**
    * `fresh`: somebody else has loaded it since. `no-arguments`: none came with the event, and none are recorded, or they make another key.
-   * `queue-full`: too many were waiting.
+   * `queue-full`: too many were waiting. `private`: the value is somebody's, and a load in the background has nobody's permissions.
    */
   readonly reason:
-    'no-method' | 'no-arguments' | 'not-recordable' | 'request-scoped' | 'fresh' | 'failed' | 'queue-full' | 'closed';
+    | 'no-method'
+    | 'no-arguments'
+    | 'not-recordable'
+    | 'request-scoped'
+    | 'private'
+    | 'fresh'
+    | 'failed'
+    | 'queue-full'
+    | 'closed';
 }
 
 /** How far a comparison of what is cached with the source has come. */
@@ -276,6 +285,8 @@ export type CacheGuardEvent =
   | WaitTimeoutEvent
   | OverloadEvent
   | UnpartitionedEvent
+  | NoPrincipalEvent
+  | BypassEvent
   | StoreErrorEvent
   | StoreStateEvent
   | TrustEvent

@@ -54,6 +54,11 @@ abstract class Checker {
     return value;
   }
 
+  flag(field: string, value: boolean | undefined): boolean {
+    if (value === undefined || typeof value === 'boolean') return value ?? false;
+    return this.fail(field, value, 'give true or false');
+  }
+
   fn<F>(field: string, value: F | undefined): F | undefined {
     if (value !== undefined && typeof value !== 'function') this.fail(field, value, 'give a function');
     return value;

@@ -2,11 +2,15 @@ import { types } from 'node:util';
 import { digest } from './canonical.js';
 import { CacheGuardError, describeValue } from './errors.js';
 import type { GenerationName } from './generations.js';
+import type { HideSegment } from './key-hiding.js';
 
 /** What a user's `key` may give. Scalars stay readable in the store where they are short and harmless, all else is hashed. */
 export type KeyPart = string | number | bigint | boolean | Date | readonly unknown[] | object;
 
-/** A key as the store knows it: `<domain>:<name>:<partition>:<key>`, at most about 250 characters of a safe alphabet. */
+/**
+ * A key as the store knows it: `<domain>:<name>:<partition>:<key>`, and `<domain>:<name>:<partition>:<principal>:<key>` where it is
+ * private; at most about 300 characters of a safe alphabet. No part has a colon, so that no key of one form is one of the other.
+ */
 export type EntryKey = string;
 
 /** Longer texts may be tokens, and eight digits a card, an account or a telephone: those are hashed. */
@@ -26,7 +30,11 @@ function segment(value: unknown, readable = READABLE): string {
 export class DerivedKey {
   readonly #args: readonly unknown[];
 
-  constructor(args: readonly unknown[]) {
+  /** @param kind what the arguments are, so that equal ones of another kind give another key */
+  constructor(
+    args: readonly unknown[],
+    readonly kind: 'arguments' | 'route' = 'arguments',
+  ) {
     this.#args = args;
   }
 
@@ -51,7 +59,7 @@ export function argsKey(...args: readonly unknown[]): DerivedKey {
  * @throws CacheGuardError (`CG_UNUSABLE_KEY`) for `undefined`, `null`, `''`, `NaN`, an invalid date and whatever has no stable content
  */
 export function keySegment(value: unknown): string {
-  if (DerivedKey.is(value)) return derivedKey(value.args);
+  if (DerivedKey.is(value)) return value.kind === 'route' ? `h.${digest(value.args, 'route')}` : derivedKey(value.args);
   const time = types.isDate(value) ? Date.prototype.getTime.call(value) : value;
   if (time === undefined || time === null || time === '' || Number.isNaN(time)) {
     throw new CacheGuardError(
@@ -75,12 +83,26 @@ export interface EntryKeyParts {
   /** The method's name, or empty for the domain's own space. */
   readonly name?: string | undefined;
   readonly partition?: string | undefined;
+  /** Whose it is, where it is private. */
+  readonly principal?: string | undefined;
   /** From `keySegment`. */
   readonly segment: string;
 }
 
-export function entryKey({ domain, name, partition, segment: last }: EntryKeyParts): EntryKey {
-  return `${domain}:${name ? segment(name, READABLE_NAME) : ''}:${partition === undefined ? '' : segment(partition)}:${last}`;
+/** @param hide where key names may show nothing of what they are made from; names come from the code and stay as they are */
+export function entryKey(
+  { domain, name, partition, principal, segment: last }: EntryKeyParts,
+  hide: HideSegment = asItIs,
+): EntryKey {
+  const space = name ? segment(name, READABLE_NAME) : '';
+  const shared = `${domain}:${space}:${partition === undefined ? '' : hide(segment(partition), 'partition')}`;
+  return principal === undefined
+    ? `${shared}:${hide(last, 'key')}`
+    : `${shared}:${hide(segment(principal), 'principal')}:${hide(last, 'key')}`;
+}
+
+function asItIs(given: string): string {
+  return given;
 }
 
 /** The domain of a key: its first part, which has no colon. */
@@ -93,7 +115,7 @@ export function domainGeneration(domain: string): GenerationName {
 }
 
 /** @throws CacheGuardError (`CG_UNUSABLE_KEY`) for a tag that is no text or number, or empty or `NaN` */
-export function tagGeneration(domain: string, tag: unknown): GenerationName {
+export function tagGeneration(domain: string, tag: unknown, hide: HideSegment = asItIs): GenerationName {
   if ((typeof tag !== 'string' && typeof tag !== 'number') || tag === '' || Number.isNaN(tag)) {
     throw new CacheGuardError(
       'CG_UNUSABLE_KEY',
@@ -103,5 +125,5 @@ export function tagGeneration(domain: string, tag: unknown): GenerationName {
       },
     );
   }
-  return `t:${domain}:${segment(String(tag))}`;
+  return `t:${domain}:${hide(segment(String(tag)), 'tag')}`;
 }

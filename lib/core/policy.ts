@@ -41,13 +41,20 @@ export interface L1Config {
 /** How a load ended, for `isAbsent`. */
 export type LoadOutcome = { readonly value: unknown } | { readonly error: unknown };
 
-/** The part of a policy that one method may narrow or widen within its class. */
+/** Who may be given a value: everybody who asks for its key, or only the principal for whom it was loaded. */
+export type Scope = 'public' | 'private';
+
+/** The part of a policy that one method may narrow or widen within its class; `scope` may be narrowed only. */
 export interface FreshnessOverrides {
   /** Fresh until this long after the loader was called. Default: by class. */
   readonly softTtl?: Duration;
   /** Kept, and at most servable, until this long after the loader was called. Default: soft TTL plus the stale windows. */
   readonly hardTtl?: Duration;
   readonly stalePolicy?: StalePolicy;
+  /**
+   * `'private'`: the principal (see the module's `principal`) is part of every key, and without one nothing is cached. Default `'public'`.
+   */
+  readonly scope?: Scope | undefined;
 }
 
 /** What a domain registers in `forRoot`, `forRootAsync` or `forFeature`. */
@@ -90,6 +97,8 @@ export interface DomainPolicyConfig extends FreshnessOverrides {
   readonly l1?: false | L1Config;
   /** Bound on distinct keys with a load in flight, per process. Default 10,000. */
   readonly maxKeysInFlight?: number;
+  /** The same for each principal, where there is one: nobody takes all of `maxKeysInFlight` for himself. Default 100. */
+  readonly maxKeysInFlightPerPrincipal?: number;
   /** How long readers load for themselves after a result turned out to be uncacheable. Default `'5s'`. */
   readonly hitForMiss?: Duration;
 
@@ -105,6 +114,16 @@ export interface DomainPolicyConfig extends FreshnessOverrides {
   readonly probe?: (key: unknown) => Promise<bigint | string | undefined>;
   /** A tenant, user or other partition that becomes part of every key. `undefined`: the call is not cached. */
   readonly partition?: () => string | undefined;
+  /**
+   * `true`: keys, tags, partitions and principals appear in the store, in events and in logs as a keyed hash (HMAC-SHA-256 with the
+   * module's `keySecret`) only. Default `false`: short harmless ones are readable, others a plain hash.
+   */
+  readonly hashKeys?: boolean;
+  /**
+   * `true`: values, etags and recorded arguments are encrypted in the store with the module's `encryption` keys, and nothing is taken from
+   * it that is not. Default `false`.
+   */
+  readonly encrypt?: boolean;
 
   /** The event source that keeps this domain fresh. Default: none; the TTLs hold as they are. */
   readonly freshBy?: FreshByConfig;
@@ -174,6 +193,7 @@ export interface Policy {
   readonly breaker: { readonly failures: number; readonly pauseMs: number } | undefined;
   readonly l1: { readonly maxEntries: number; readonly maxBytes: number; readonly maxAgeMs: number } | undefined;
   readonly maxKeysInFlight: number;
+  readonly maxKeysInFlightPerPrincipal: number;
   readonly hitForMissMs: number;
   readonly codec: 'json' | 'binary' | Codec;
   readonly compressAbove: number;
@@ -181,9 +201,17 @@ export interface Policy {
   readonly versionWindowMs: number;
   readonly probe: ((key: unknown) => Promise<bigint | string | undefined>) | undefined;
   readonly partition: (() => string | undefined) | undefined;
+  readonly scope: Scope;
+  readonly hashKeys: boolean;
+  readonly encrypt: boolean;
   readonly freshBy: { readonly source: string; readonly withinMs: number; readonly fallbackTtlMs: number } | undefined;
   readonly reconcile:
     { readonly everyMs: number; readonly versions: ReconcileConfig['versions']; readonly batch: number } | undefined;
   readonly owner: string | undefined;
   readonly because: string | undefined;
+}
+
+/** Whether keys and arguments of calls must not be written anywhere as they are. */
+export function isConfidential({ hashKeys, encrypt }: Pick<Policy, 'hashKeys' | 'encrypt'>): boolean {
+  return hashKeys && !encrypt;
 }

@@ -2,6 +2,7 @@ import { formatDuration } from './durations.js';
 import { describeValue } from './errors.js';
 import { FieldChecker, isRecord } from './field-checker.js';
 import { FRESHNESS_PRESETS, type FreshnessPreset } from './freshness.js';
+import { isolationOf } from './isolation-fields.js';
 import { freshByOf, reconcileOf } from './source-fields.js';
 import type { DomainPolicyConfig, FreshnessOverrides, LoadOutcome, Policy, StalePolicy } from './policy.js';
 
@@ -15,7 +16,7 @@ const KNOWN_FIELDS: ReadonlySet<string> = new Set([
   'freshness', 'softTtl', 'hardTtl', 'stalePolicy', 'jitter', 'negativeTtl', 'isAbsent', 'isFailure', 'waitBudget',
   'loadTimeout', 'softTimeout', 'backoff', 'lease', 'bulkhead', 'maxKeysInFlight', 'hitForMiss', 'codec',
   'compressAbove', 'schemaVersion', 'versionWindow', 'probe', 'partition', 'owner', 'because', 'maxLoadsPerSecond',
-  'breaker', 'l1', 'freshBy', 'reconcile',
+  'breaker', 'l1', 'freshBy', 'reconcile', 'scope', 'hashKeys', 'encrypt', 'maxKeysInFlightPerPrincipal',
 ] satisfies (keyof DomainPolicyConfig)[]);
 
 /**
@@ -34,7 +35,7 @@ export function resolvePolicy(
   const check = new PolicyChecker(domain, place);
   check.shape(config);
   const preset = FRESHNESS_PRESETS[config.freshness];
-  check.record('overrides', overrides, ['softTtl', 'hardTtl', 'stalePolicy']);
+  check.record('overrides', overrides, ['softTtl', 'hardTtl', 'stalePolicy', 'scope']);
   const merged = { ...withinOverride(config, overrides), ...withoutUndefined(overrides) };
   const stalePolicy = check.stalePolicy(merged, preset);
   const keep = stalePolicy === 'no-store' ? 'nothing' : stalePolicy === 'validate' ? 'validated' : 'entry';
@@ -90,12 +91,13 @@ export function resolvePolicy(
     maxKeysInFlight: check.integer('maxKeysInFlight', merged.maxKeysInFlight, 10_000, 1),
     hitForMissMs: check.duration('hitForMiss', merged.hitForMiss, 5_000, 1),
     codec: check.codec(merged.codec),
+    encrypt: check.flag('encrypt', merged.encrypt),
     compressAbove:
       merged.compressAbove === false ? Infinity : check.integer('compressAbove', merged.compressAbove, 16_384, 0),
     schema: check.schema(merged.schemaVersion),
     versionWindowMs: check.duration('versionWindow', merged.versionWindow, 3_600_000, 0),
     probe: check.fn('probe', merged.probe),
-    partition: check.fn('partition', merged.partition),
+    ...isolationOf(check, config, overrides, merged.reconcile !== undefined),
     freshBy: freshByOf(check, merged.freshBy, ttl.softTtlMs, Object.keys(overrides).length > 0),
     reconcile: reconcileOf(check, merged.reconcile, keep, merged.partition !== undefined),
     owner: check.text('owner', merged.owner),

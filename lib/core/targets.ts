@@ -1,19 +1,35 @@
 import type { Duration } from './durations.js';
 import type { InvalidationMode } from './events.js';
 import type { KeyPart } from './keys.js';
-import type { FreshnessClass, FreshnessOverrides } from './policy.js';
+import type { FreshnessClass, FreshnessOverrides, Scope } from './policy.js';
 import type { ValueOptions } from './values.js';
 
+/** Whose value is meant, where it is private. */
+export interface OwnerTarget {
+  /** `'private'` where a method narrows its domain's scope, so that its keys are meant. Default: the domain's. */
+  readonly scope?: Scope | undefined;
+  /**
+   * Whose value, for code that runs for somebody else or for nobody, such as a worker; implies scope `'private'`. Default: the
+   * caller's, as the module's `principal` says. A read or a put for another than the caller's own is refused.
+   */
+  readonly principal?: string | undefined;
+}
+
 /** Names one key of one domain. */
-export interface KeyTarget {
+export interface KeyTarget extends OwnerTarget {
   readonly domain: string;
   readonly key: KeyPart;
   /** The `name` under which a guarded method keeps its keys apart; left out: the domain's own space. */
   readonly name?: string | undefined;
 }
 
+/** What a loaded value becomes before it is kept, or handed to anybody. What it throws is thrown by the load. */
+export type Project<Loaded, T> = { bivarianceHack(value: Loaded): T }['bivarianceHack'];
+
 /** What `getOrLoad`, `refresh` and `put` need to know. */
 export interface ReadTarget<T = unknown> extends KeyTarget, FreshnessOverrides, ValueOptions<T> {
+  /** Redacts: what it leaves out is never stored, and no reader gets it. */
+  readonly project?: Project<T, T> | undefined;
   readonly tags?: readonly string[];
   /** Who asks, for events, logs and provenance. Default: `name`, else `getOrLoad`. */
   readonly origin?: string | undefined;
@@ -21,7 +37,12 @@ export interface ReadTarget<T = unknown> extends KeyTarget, FreshnessOverrides, 
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface InvalidateTarget {
+/** A `ReadTarget` whose loads give another type than its readers get. */
+export interface ProjectedTarget<Loaded, T> extends Omit<ReadTarget<T>, 'project'> {
+  readonly project: (value: Loaded) => T;
+}
+
+export interface InvalidateTarget extends OwnerTarget {
   readonly domain: string;
   readonly key?: KeyPart;
   readonly keys?: readonly KeyPart[];
@@ -99,8 +120,11 @@ export interface Explanation {
     | undefined;
 }
 
-/** What a load can see and say; the argument of `getOrLoad`'s loader, and `loadContext()` in a decorated method. */
-export interface LoadContext<T = unknown> {
+/**
+ * What a load can see and say; the argument of `getOrLoad`'s loader, and `loadContext()` in a decorated method. `T` is what is kept,
+ * `Loaded` what the load gives, where the two differ (`project`).
+ */
+export interface LoadContext<T = unknown, Loaded = T> {
   /** Aborted at the load time-out, or when nobody wants the result any more. */
   readonly signal: AbortSignal;
   /** What is kept of the last load, for a conditional request to the source. */
@@ -113,5 +137,5 @@ export interface LoadContext<T = unknown> {
   /** A bigint is an order (an older one never replaces a newer one), a text is an etag (equality only). */
   readonly setVersion: (version: bigint | string) => void;
   /** `return context.notModified()`: the previous value is current, its TTL starts anew. Throws `CG_NOTHING_TO_KEEP` without one. */
-  readonly notModified: () => T;
+  readonly notModified: () => Loaded;
 }

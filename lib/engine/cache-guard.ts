@@ -1,5 +1,3 @@
-import { decide } from '../core/decide.js';
-import { FLAG } from '../core/entry.js';
 import { CacheGuardError } from '../core/errors.js';
 import type { CacheGuardListener, InvalidationMode } from '../core/events.js';
 import { domainGeneration, type KeyPart } from '../core/keys.js';
@@ -12,13 +10,14 @@ import type {
   KeyTarget,
   LoadContext,
   PeekedValue,
+  ProjectedTarget,
   PutResult,
   ReadTarget,
   ServedValue,
 } from '../core/targets.js';
 import type { WarmingOptions } from '../core/warming.js';
 import type { GuardedCall } from './call.js';
-import { CallMaker, tagGenerations, type Loader } from './call-maker.js';
+import { CallMaker } from './call-maker.js';
 import type { Domains } from './domains.js';
 import { type EngineParts } from './engine-parts.js';
 import { DomainEvents } from './events/domain-events.js';
@@ -26,11 +25,12 @@ import { explainFound } from './explain.js';
 import { handOut } from './hand-out.js';
 import { modeOf } from './invalidations.js';
 import { collectServed, currentFrame, LoadDirectives, NEVER_ABORTED } from './load-frames.js';
+import { peekAt } from './peeking.js';
+import { loaderOf, type Loader } from './projecting.js';
 import { Reading } from './reading.js';
 import { Reconciliations } from './reconciliation/reconciliations.js';
 import type { LastReconciliation, ReconcileOptions, ReconciliationReport } from './reconciliation/report.js';
 import { refreshNow } from './refreshing.js';
-import { describeServed } from './served.js';
 import { makeRooms, type CacheGuardParts, type Rooms } from './rooms.js';
 import type { Warming } from './warming/warming.js';
 import { Warmings } from './warming/warmings.js';
@@ -54,7 +54,7 @@ export class CacheGuard {
     this.domains = given.domains;
     this.rooms = makeRooms(this, given);
     this.parts = this.rooms.parts;
-    this.calls = new CallMaker(given.domains, this.parts.hub, this.rooms.sourceHealth, this.parts.sessions);
+    this.calls = new CallMaker(given.domains, this.parts.keys, this.rooms.sourceHealth, this.parts.sessions);
     this.warmings = new Warmings(this.parts, given.domains, (target, load) => this.getOrLoad(target, load));
     this.events = new DomainEvents(this.rooms, given.domains, this.calls);
     const refresh: DomainEvents['refresh'] = (jobs) => this.events.refresh(jobs);
@@ -68,7 +68,10 @@ export class CacheGuard {
    * @throws CacheGuardConfigError (`CG_MISSING_PEER`) when a domain's codec needs a package that is not installed
    */
   async open({ scheduled = true }: { readonly scheduled?: boolean } = {}): Promise<void> {
-    for (const { codec } of this.policies()) this.parts.codecs.forEncoding(codec, 'plain');
+    for (const policy of this.policies()) {
+      this.parts.codecs.forEncoding(policy.codec, 'plain');
+      this.parts.sealing.check(policy);
+    }
     await this.parts.store.open();
     await this.parts.health.start();
     this.rooms.sourceHealth.start();
@@ -111,12 +114,14 @@ export class CacheGuard {
    * @throws what `load` threw, unchanged; CacheGuardTimeoutError (`CG_WAIT_TIMEOUT`, `CG_LOAD_TIMEOUT`);
    * CacheGuardOverloadError (`CG_OVERLOADED`); CacheGuardError (`CG_UNKNOWN_DOMAIN`, `CG_UNUSABLE_KEY`)
    */
+  async getOrLoad<Loaded, T>(target: ProjectedTarget<Loaded, T>, load: Loader<Loaded, T>): Promise<T>;
+  async getOrLoad<T>(target: ReadTarget<T>, load: Loader<T>): Promise<T>;
   async getOrLoad<T>(target: ReadTarget<T>, load: Loader<T>): Promise<T> {
     const call = this.calls.call(target, load);
     if (!call || this.closing) return this.uncached(target, load);
     const frame = currentFrame();
     // A load that reads what it makes would wait for itself.
-    if (frame?.makes(this, call.key)) return load(frame.directives as LoadContext<T>);
+    if (frame?.makes(this, call.key)) return call.load(frame.directives) as Promise<T>;
     call.signal?.throwIfAborted();
     const near = this.near(call);
     const answer = near instanceof Promise ? await near : near;
@@ -138,24 +143,7 @@ export class CacheGuard {
   async peek<T>(target: ReadTarget<T>): Promise<PeekedValue<T> | undefined> {
     const call = this.calls.call(target);
     if (!call || call.policy.keep !== 'entry' || this.closing) return undefined;
-    try {
-      const seen = await this.parts.lookup.look(call);
-      const decision = decide(seen.found, call.policy, seen.nowMs, call.mark);
-      if (decision.kind !== 'serve' || typeof seen.found !== 'object' || seen.found.entry.flags & FLAG.thrown)
-        return undefined;
-      const state = decision.stale ? 'stale' : 'fresh';
-      const described = describeServed({
-        call,
-        entry: seen.found.entry,
-        state,
-        nowMs: seen.nowMs,
-        staleMs: decision.staleMs,
-      });
-      return { ...described, value: (await seen.unpack(call.values)).take() as T };
-    } catch (error) {
-      this.parts.hub.emit({ type: 'store-error', domain: call.policy.domain, operation: 'read', error });
-      return undefined;
-    }
+    return peekAt<T>(this.parts, call);
   }
 
   /**
@@ -163,7 +151,7 @@ export class CacheGuard {
    * store is away, an invalidation of the key is kept instead.
    */
   async put<T>(
-    target: ReadTarget<T>,
+    target: ReadTarget<T> | ProjectedTarget<T, unknown>,
     value: T,
     options: { readonly version?: bigint | string } = {},
   ): Promise<PutResult> {
@@ -178,6 +166,8 @@ export class CacheGuard {
    *
    * @throws as `getOrLoad`
    */
+  async refresh<Loaded, T>(target: ProjectedTarget<Loaded, T>, load: Loader<Loaded, T>): Promise<T>;
+  async refresh<T>(target: ReadTarget<T>, load: Loader<T>): Promise<T>;
   async refresh<T>(target: ReadTarget<T>, load: Loader<T>): Promise<T> {
     const call = this.calls.call(target, load);
     if (!call || this.closing) return this.uncached(target, load);
@@ -190,7 +180,7 @@ export class CacheGuard {
    *
    * @throws what `write` threw
    */
-  async writeThrough<T>(target: ReadTarget<T>, write: () => Promise<T>): Promise<T> {
+  async writeThrough<T>(target: ReadTarget<T> | ProjectedTarget<T, unknown>, write: () => Promise<T>): Promise<T> {
     const call = this.calls.call(target);
     if (!call || this.closing) return write();
     return (await this.rooms.writes.through(call, write)) as T;
@@ -203,17 +193,17 @@ export class CacheGuard {
    */
   async invalidate(target: InvalidateTarget): Promise<InvalidationResult> {
     const policy = this.domains.policy(target.domain);
-    const { domain, name, key, keys = [key as KeyPart] } = target;
+    const { domain, name, scope, principal, key, keys = [key as KeyPart] } = target;
     const mode = modeOf(policy, target.mode);
     const asked = target.keys && key !== undefined ? [key, ...keys] : keys;
-    const wanted = asked.map((one) => this.calls.keyOrRefuse(policy, { domain, name, key: one }));
+    const wanted = asked.map((one) => this.calls.keyOrRefuse(policy, { domain, name, scope, principal, key: one }));
     return { outcome: await this.rooms.invalidations.keys(policy, wanted, mode) };
   }
 
   /** Everything of the domain that carries one of the tags; O(1) for each tag. Errors as `invalidate`. */
   async invalidateTags({ domain, tags, mode }: InvalidateTagsTarget): Promise<InvalidationResult> {
     const policy = this.domains.policy(domain);
-    const generations = tagGenerations(domain, tags);
+    const generations = this.parts.keys.tags(domain, tags);
     return { outcome: await this.rooms.invalidations.generations(policy, 'tag', generations, modeOf(policy, mode)) };
   }
 
@@ -245,7 +235,7 @@ export class CacheGuard {
 
   /** Why a key is answered as it is. @throws CacheGuardStoreError when the store is away */
   async explain(target: KeyTarget): Promise<Explanation> {
-    const call = this.calls.callOrRefuse(target);
+    const call = this.calls.lookOrRefuse(target);
     return explainFound(call, await this.parts.lookup.look(call));
   }
 
@@ -289,10 +279,11 @@ export class CacheGuard {
     return this.domains.list();
   }
 
-  private uncached<T>({ domain }: ReadTarget<T>, load: Loader<T>): Promise<T> {
+  private uncached<T>(target: ReadTarget<T>, load: Loader<T>): Promise<T> {
+    const { domain } = target;
     // Whatever is made from a value of nobody knows whose must not be kept either.
     const unknown = { domain, softMs: 0, hardMs: 0, whileRevalidateMs: 0, ifErrorMs: 0, stamps: [] };
     currentFrame()?.inherit(this, { ...unknown, uncacheable: 'inner-private' });
-    return load(new LoadDirectives(NEVER_ABORTED, undefined) as LoadContext<T>);
+    return loaderOf(target, load)(new LoadDirectives(NEVER_ABORTED, undefined) as LoadContext<T>);
   }
 }

@@ -1,18 +1,17 @@
-import { CacheGuardError, describeValue, isCacheGuardError } from '../core/errors.js';
+import { CacheGuardError } from '../core/errors.js';
 import type { GenerationName } from '../core/generations.js';
-import { domainGeneration, entryKey, keySegment, tagGeneration, type EntryKey } from '../core/keys.js';
+import { domainGeneration, type EntryKey } from '../core/keys.js';
 import type { Policy } from '../core/policy.js';
-import type { KeyTarget, LoadContext, ReadTarget } from '../core/targets.js';
+import type { KeyTarget, ReadTarget } from '../core/targets.js';
 import type { ValueOptions } from '../core/values.js';
-import { METHOD_ARGS, type GuardedCall, type MethodTarget } from './call.js';
+import { METHOD_ARGS, ON_SERVED, type GuardedCall, type MethodTarget } from './call.js';
 import type { Domains } from './domains.js';
-import type { EventHub } from './event-hub.js';
 import type { SourceHealth } from './events/source-health.js';
+import type { KeyMaker } from './key-maker.js';
+import { loaderOf, type Loader } from './projecting.js';
 import type { Sessions } from './session.js';
 
 const NO_OPTIONS: ValueOptions = {};
-
-export type Loader<T> = (context: LoadContext<T>) => Promise<T>;
 
 /** Works out what a target means: the policy in force, the key, the generations. */
 export class CallMaker {
@@ -20,36 +19,54 @@ export class CallMaker {
 
   constructor(
     private readonly domains: Domains,
-    private readonly hub: EventHub,
+    private readonly keys: KeyMaker,
     private readonly sourceHealth: Pick<SourceHealth, 'inForce'>,
     private readonly sessions: Pick<Sessions, 'markOf'>,
   ) {}
 
   /**
-   * `undefined`: the domain is partitioned and nobody says which partition this is, so nothing may be shared.
+   * `undefined`: the domain is partitioned, or the value private, and nobody says whose this is, so nothing may be shared.
    *
    * @throws CacheGuardError (`CG_UNKNOWN_DOMAIN`, `CG_INVALID_POLICY`, `CG_UNUSABLE_KEY`)
    */
   call<T>(target: ReadTarget<T>, load: Loader<T> = nothingToLoad): GuardedCall | undefined {
-    const policy = this.sourceHealth.inForce(this.domains.policy(target.domain, target, target.origin));
-    const key = this.key(policy, target);
+    const { principal } = target;
+    const caller = principal === undefined ? undefined : this.keys.caller();
+    if (caller !== undefined && caller !== principal) refuseOther(target.domain);
+    return this.callAbout(target, load);
+  }
+
+  /** As `call`, also for another principal than the caller: nothing is read for him or loaded by him. */
+  private callAbout<T>(target: ReadTarget<T>, load: Loader<T> = nothingToLoad): GuardedCall | undefined {
+    const policy = this.sourceHealth.inForce(this.policy(target));
+    const owner = policy.scope === 'private' ? this.keys.owner(policy, target) : undefined;
+    if (policy.scope === 'private' && owner === undefined) return undefined;
+    const key = this.keys.key(policy, target, owner);
     if (key === undefined) return undefined;
     const { domain, tags, revive, plain, aliasing } = target;
     const plainly = revive === undefined && plain === undefined && aliasing === undefined;
     return {
       policy,
       key,
+      principal: owner,
       keyInput: target.key,
       name: target.name,
       args: (target as MethodTarget<T>)[METHOD_ARGS],
       generations:
-        tags === undefined ? this.untagged(domain) : [domainGeneration(domain), ...tagGenerations(domain, tags)],
+        tags === undefined ? this.untagged(domain) : [domainGeneration(domain), ...this.keys.tags(domain, tags)],
       values: plainly ? NO_OPTIONS : { revive, plain, aliasing },
       origin: target.origin ?? target.name ?? 'getOrLoad',
       signal: target.signal,
       mark: this.sessions.markOf(domain),
-      load,
+      onServed: (target as MethodTarget<T>)[ON_SERVED],
+      project: target.project,
+      load: loaderOf(target, load),
     };
+  }
+
+  private policy(target: KeyTarget & { readonly origin?: string | undefined }): Policy {
+    const overrides = target.principal === undefined ? target : { ...target, scope: 'private' as const };
+    return this.domains.policy(target.domain, overrides, target.origin);
   }
 
   /** One list for all calls without tags: a hit pays for none of its own. */
@@ -59,65 +76,44 @@ export class CallMaker {
     return generations;
   }
 
-  /** As `call`, where going on without a partition would do something else than what was asked for. */
+  /** As `call`, where going on without knowing whose it is would do something else than what was asked for. */
   callOrRefuse<T>(target: ReadTarget<T>): GuardedCall {
-    return this.call(target) ?? this.refuse(target.domain);
+    return this.call(target) ?? refuseUnknown(this.policy(target));
   }
 
-  /** As `callOrRefuse`, for the key alone. */
+  /** As `callOrRefuse`, to look at what is kept, whosever it is. */
+  lookOrRefuse<T>(target: ReadTarget<T>): GuardedCall {
+    return this.callAbout(target) ?? refuseUnknown(this.policy(target));
+  }
+
+  /** As `callOrRefuse`, for the key alone, whosever it is. @param policy the domain's; the target may narrow its scope */
   keyOrRefuse(policy: Policy, target: KeyTarget): EntryKey {
-    return this.key(policy, target) ?? this.refuse(policy.domain);
+    const owned = this.policy(target).scope === 'private';
+    const owner = owned ? this.keys.owner(policy, target) : undefined;
+    const key = owned && owner === undefined ? undefined : this.keys.key(policy, target, owner);
+    return key ?? refuseUnknown(policy);
   }
+}
 
-  private key(policy: Policy, { domain, name, key }: KeyTarget): EntryKey | undefined {
-    const segment = segmentOf(domain, key);
-    if (!policy.partition) return entryKey({ domain, name, segment });
-    const partition = policy.partition();
-    if (partition === undefined) {
-      this.hub.emit({ type: 'unpartitioned', domain });
-      return undefined;
-    }
-    if (typeof partition === 'string' && partition !== '') return entryKey({ domain, name, partition, segment });
-    throw new CacheGuardError(
-      'CG_UNUSABLE_KEY',
-      `Domain '${domain}': partition() gave ${describeValue(partition)}; give a text that is not empty.`,
-      { domain, field: 'partition' },
-    );
-  }
-
-  private refuse(domain: string): never {
+function refuseUnknown({ domain, partition }: Policy): never {
+  if (partition && partition() === undefined) {
     throw new CacheGuardError(
       'CG_UNUSABLE_KEY',
       `Domain '${domain}' is partitioned, but partition() gave nothing here; call it within its context.`,
       { domain, field: 'partition' },
     );
   }
+  const mend = 'call it within the context of its principal, or name him in the target';
+  const message = `Domain '${domain}': whose key is meant is not known here, and it is private; ${mend}.`;
+  throw new CacheGuardError('CG_UNUSABLE_KEY', message, { domain, field: 'principal' });
 }
 
-/** @throws CacheGuardError (`CG_UNUSABLE_KEY`) */
-export function tagGenerations(domain: string, tags: readonly string[]): GenerationName[] {
-  if (Array.isArray(tags)) return [...new Set(tags.map((tag) => tagGeneration(domain, tag)))];
+function refuseOther(domain: string): never {
   throw new CacheGuardError(
     'CG_UNUSABLE_KEY',
-    `Domain '${domain}': tags = ${describeValue(tags)} is refused; give a list of texts.`,
-    {
-      domain,
-      field: 'tags',
-    },
+    `Domain '${domain}': the target names another principal than the caller is; a value of his is read and written in his own name only.`,
+    { domain, field: 'principal' },
   );
-}
-
-function segmentOf(domain: string, key: unknown): string {
-  try {
-    return keySegment(key);
-  } catch (error) {
-    if (!isCacheGuardError(error)) throw error;
-    throw new CacheGuardError(error.code, `Domain '${domain}': ${error.message}`, {
-      domain,
-      field: 'key',
-      cause: error.cause,
-    });
-  }
 }
 
 function nothingToLoad(): Promise<never> {

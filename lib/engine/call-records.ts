@@ -1,5 +1,7 @@
 import type { CodecSet } from '../core/codec.js';
-import { DerivedKey, type EntryKey } from '../core/keys.js';
+import { DerivedKey, domainOf, type EntryKey } from '../core/keys.js';
+import { isConfidential } from '../core/policy.js';
+import type { Sealing } from '../core/sealing.js';
 import { shapeOf } from '../core/shape.js';
 import type { Store } from '../core/store.js';
 import type { GuardedCall } from './call.js';
@@ -35,6 +37,7 @@ export class CallRecords {
   constructor(
     private readonly store: Pick<Store, 'records'>,
     private readonly codecs: CodecSet,
+    private readonly sealing: Pick<Sealing, 'encrypts' | 'sealNote' | 'openNote'>,
   ) {}
 
   /** Records also what is loaded in these domains from now on. */
@@ -46,12 +49,17 @@ export class CallRecords {
   take(call: GuardedCall): Buffer | undefined {
     const { policy } = call;
     if (!policy.reconcile && !this.wanted.has(policy.domain)) return undefined;
+    // What is private is never loaded again in the background: nothing would be gained.
+    if (policy.scope === 'private' || isConfidential(policy)) return undefined;
     const { name, keyInput, args } = call;
+    // A route's key is made from a request, which cannot be made again.
+    if (DerivedKey.is(keyInput) && keyInput.kind === 'route')
+      return this.encode(call.key, { name, key: undefined, args: null });
     const key = DerivedKey.is(keyInput) ? { derived: keyInput.args } : { given: keyInput };
     return (
-      this.encode({ name, key, args }) ??
-      this.encode({ name, key, args: args && null }) ??
-      this.encode({ name, key: undefined, args: args && null })
+      this.encode(call.key, { name, key, args }) ??
+      this.encode(call.key, { name, key, args: args && null }) ??
+      this.encode(call.key, { name, key: undefined, args: args && null })
     );
   }
 
@@ -84,15 +92,18 @@ export class CallRecords {
     const { records } = this.store;
     // Whoever puts a value does not know by which call it is read: what is known of that stays known.
     const known = args ? undefined : (await records.get([key]))[0];
-    await records.put(key, known ?? record, policy.hardTtlMs + policy.loadTimeoutMs + SPARE_MS);
+    const readable = known && this.open(key, known);
+    await records.put(key, readable ? known : record, policy.hardTtlMs + policy.loadTimeoutMs + SPARE_MS);
   }
 
   /** `undefined`: something in it would not come back as it is, or it is too long. */
-  private encode(written: Written): Buffer | undefined {
+  private encode(key: EntryKey, written: Written): Buffer | undefined {
     try {
       if (shapeOf(written).kind === 'refused') return undefined;
       const bytes = this.codecs.forEncoding('json', 'rich').encode(written);
-      return bytes.length > MAX_BYTES ? undefined : bytes;
+      if (bytes.length > MAX_BYTES) return undefined;
+      const domain = domainOf(key);
+      return this.sealing.encrypts(domain) ? this.sealing.sealNote(domain, placeOf(key), bytes) : bytes;
     } catch {
       // An argument may throw when it is looked at.
       return undefined;
@@ -101,10 +112,15 @@ export class CallRecords {
 
   private async written(keys: readonly EntryKey[]): Promise<(Written | undefined)[]> {
     const records = await this.store.records.get(keys);
-    return records.map((bytes) => bytes && this.decode(bytes));
+    return records.map((bytes, i) => bytes && this.decode(this.open(keys[i]!, bytes)));
   }
 
-  private decode(bytes: Buffer): Written | undefined {
+  private open(key: EntryKey, bytes: Buffer): Buffer | undefined {
+    return this.sealing.encrypts(domainOf(key)) ? this.sealing.openNote(placeOf(key), bytes) : bytes;
+  }
+
+  private decode(bytes: Buffer | undefined): Written | undefined {
+    if (!bytes) return undefined;
     try {
       const written = this.codecs.forEncoding('json', 'rich').decode(bytes) as Partial<Written>;
       const { name, key, args } = written;
@@ -113,4 +129,8 @@ export class CallRecords {
       return undefined;
     }
   }
+}
+
+function placeOf(key: EntryKey): string {
+  return `record:${key}`;
 }

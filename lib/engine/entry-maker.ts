@@ -1,10 +1,12 @@
 import { elapsedSince, instant, type Clock, type Instant } from '../core/clock.js';
 import type { CodecSet } from '../core/codec.js';
 import type { Inheritance, UncacheableReason } from '../core/composition.js';
-import { encodeEntry, FLAG, MAX_STAMPS, type Entry } from '../core/entry.js';
+import { FLAG, MAX_STAMPS, type Entry } from '../core/entry.js';
+import { errorText } from '../core/errors.js';
 import { stampsOf, type Generations, type GenerationStamp } from '../core/generations.js';
 import type { Ids } from '../core/ids.js';
 import { jittered } from '../core/jitter.js';
+import type { Sealing } from '../core/sealing.js';
 import type { ThrownCodec } from '../core/thrown.js';
 import { schemaOf, type GuardedCall } from './call.js';
 import type { LoadDirectives } from './load-frames.js';
@@ -35,6 +37,7 @@ interface Times {
 export class EntryMaker {
   constructor(
     private readonly codecs: CodecSet,
+    private readonly sealing: Sealing,
     private readonly ids: Ids,
     private readonly thrown: ThrownCodec,
     private readonly clock: Clock,
@@ -118,7 +121,7 @@ export class EntryMaker {
     const untilMs = Math.floor(nowMs) + call.policy.hitForMissMs;
     const mark = this.entry(call, attempt, times, { payload: Buffer.alloc(0), codec: 0, flags: FLAG.hitForMiss });
     const entry = { ...mark, softMs: untilMs, hardMs: untilMs };
-    return { entry, bytes: encodeEntry(entry) };
+    return { entry, bytes: this.sealing.encode(call.policy, call.key, entry) };
   }
 
   private entry(
@@ -170,11 +173,11 @@ export class EntryMaker {
       return {
         kind: 'entry',
         entry,
-        bytes: encodeEntry(entry),
+        bytes: this.sealing.encode(call.policy, call.key, entry),
         unpacked: await unpack(entry, values, ownCodec(call), this.codecs),
       };
     } catch (error) {
-      return uncacheable('unencodable', error instanceof Error ? error.message : String(error));
+      return uncacheable('unencodable', errorText(error, call.policy.encrypt));
     }
   }
 }

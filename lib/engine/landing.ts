@@ -1,5 +1,6 @@
 import { decide } from '../core/decide.js';
 import { FLAG, type Entry } from '../core/entry.js';
+import { errorText } from '../core/errors.js';
 import type { LoadEvent } from '../core/events.js';
 import { instant } from '../core/clock.js';
 import { Inheritance } from '../core/composition.js';
@@ -89,7 +90,7 @@ export class Landing {
   private async upset(result: LoadResult, error: unknown, seal: () => void): Promise<Verdict> {
     const { hub } = this.parts;
     const { policy, key, origin } = this.plan.call;
-    const detail = error instanceof Error ? error.message : String(error);
+    const detail = errorText(error, policy.encrypt);
     hub.emit({ type: 'uncacheable', domain: policy.domain, key, origin, reason: 'policy-threw', detail });
     seal();
     await this.committer?.release(NO_BACKOFF);
@@ -161,10 +162,11 @@ export class Landing {
     }
     seal();
     const held = (await this.committer!.commit(kept ? 'extend' : 'fill', made, kept?.id)) === 'held';
+    const told = { ...given, stored: held };
     return (waiter, before) => {
-      if (before) return given;
+      if (before) return told;
       if (!held) return AGAIN_INSISTING;
-      return this.servable(made.entry, waiter) ? given : AGAIN;
+      return this.servable(made.entry, waiter) ? told : AGAIN;
     };
   }
 

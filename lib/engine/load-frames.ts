@@ -69,7 +69,7 @@ export class LoadFrame {
   constructor(
     /** The engine that runs it: two applications in one process nest without sharing anything. */
     private readonly owner: object,
-    readonly call: Pick<GuardedCall, 'key' | 'policy'>,
+    readonly call: Pick<GuardedCall, 'key' | 'policy' | 'principal'>,
     readonly directives: LoadContext,
     /** The flight that waits for this load, if one does. */
     readonly flight: object | undefined,

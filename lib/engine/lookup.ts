@@ -1,9 +1,10 @@
 import { instant, type Clock, type Instant } from '../core/clock.js';
 import type { Found } from '../core/decide.js';
-import { decodeEntry, entryIdOf, FLAG, type Entry } from '../core/entry.js';
+import { entryIdOf, FLAG, type Entry } from '../core/entry.js';
 import { CacheGuardStoreError } from '../core/errors.js';
 import { driftOf, type GenerationName } from '../core/generations.js';
 import type { Codec, CodecSet } from '../core/codec.js';
+import type { Sealing } from '../core/sealing.js';
 import type { ReadReply, Store } from '../core/store.js';
 import type { ValueOptions } from '../core/values.js';
 import { schemaOf, type GuardedCall } from './call.js';
@@ -31,6 +32,7 @@ export class Lookup {
   constructor(
     private readonly store: Pick<Store, 'read'>,
     private readonly codecs: CodecSet,
+    private readonly sealing: Pick<Sealing, 'decode'>,
     private readonly hub: EventHub,
     private readonly clock: Clock,
     private readonly near: NearCache,
@@ -102,16 +104,11 @@ export class Lookup {
     if (!parsed) {
       // A slice would keep alive all that came with it through the socket.
       const bytes = reply.bytes && call.policy.l1 ? copyOf(reply.bytes) : reply.bytes;
-      parsed = { entry: bytes && decodeEntry(bytes) };
+      const { policy, key } = call;
+      const decoded = bytes && this.sealing.decode(policy, key, bytes);
+      parsed = { entry: typeof decoded === 'string' ? undefined : decoded };
       this.parsed.set(reply, parsed);
-      if (reply.bytes && !parsed.entry) {
-        this.hub.emit({
-          type: 'corrupt',
-          domain: call.policy.domain,
-          key: call.key,
-          detail: 'no entry of this library',
-        });
-      }
+      if (typeof decoded === 'string') this.hub.emit({ type: 'corrupt', domain: policy.domain, key, detail: decoded });
     }
     return parsed;
   }

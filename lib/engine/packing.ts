@@ -2,6 +2,7 @@ import { promisify } from 'node:util';
 import { deflateRaw, inflateRaw } from 'node:zlib';
 import type { Codec, CodecSet } from '../core/codec.js';
 import { FLAG, type Entry } from '../core/entry.js';
+import { errorText } from '../core/errors.js';
 import type { Policy } from '../core/policy.js';
 import { deepFreeze, flatten, shapeOf, type InstanceClass, type Instances } from '../core/shape.js';
 import type { Revive, ValueOptions } from '../core/values.js';
@@ -33,14 +34,19 @@ const inflate = promisify(inflateRaw);
 /** Turns a value into a payload, or says what in it would not come back. Never throws; never changes the value. */
 export async function pack(
   value: unknown,
-  { codec: wanted, compressAbove }: Pick<Policy, 'codec' | 'compressAbove'>,
+  {
+    codec: wanted,
+    compressAbove,
+    encrypt = false,
+  }: Pick<Policy, 'codec' | 'compressAbove'> & Partial<Pick<Policy, 'encrypt'>>,
   options: ValueOptions,
   codecs: CodecSet,
 ): Promise<Packed> {
   try {
     const allow = instancesIn(options);
     const shape = shapeOf(value, allow);
-    if (shape.kind === 'refused') return refused(shape.reason, shape.path);
+    // Property names may be data.
+    if (shape.kind === 'refused') return refused(shape.reason, encrypt ? '(not shown)' : shape.path);
     const codec = codecs.forEncoding(wanted, shape.kind);
     const bytes: unknown = codec.encode(allow === 'none' ? value : flatten(value));
     if (!Buffer.isBuffer(bytes)) return refused(`codec '${codec.name}' did not make a Buffer`);
@@ -50,7 +56,7 @@ export async function pack(
     const flags = (shape.kind === 'plain' ? FLAG.plain : 0) | (compressed ? FLAG.compressed : 0);
     return { ok: true, payload: compressed ? small : bytes, codec: codec.id, flags };
   } catch (error) {
-    return refused(error instanceof Error ? error.message : 'the codec threw what is no error');
+    return refused(error instanceof Error ? errorText(error, encrypt) : 'the codec threw what is no error');
   }
 }
 

@@ -1,4 +1,5 @@
 import { decide, type Decision, type MissCause } from '../core/decide.js';
+import { errorText } from '../core/errors.js';
 import type { HitEvent } from '../core/events.js';
 import { answered } from './answered.js';
 import { waitTimeoutError, type GuardedCall } from './call.js';
@@ -22,7 +23,7 @@ export class Reading {
   private readonly me: Waiter;
   /** What may stand in for a load, and how long after the arrival it was read. */
   private fallback: { readonly snapshot: Snapshot; readonly atMs: number } | undefined;
-  private missed = false;
+  private missCause: MissCause | undefined;
   private joinedAnother = false;
   private ignoreBackoff = false;
 
@@ -124,7 +125,7 @@ export class Reading {
 
   private corrupt(error: unknown): undefined {
     const { call, parts } = this;
-    const detail = error instanceof Error ? error.message : 'payload';
+    const detail = errorText(error, call.policy.encrypt);
     parts.hub.emit({ type: 'corrupt', domain: call.policy.domain, key: call.key, detail });
     this.miss('corrupt');
     this.dropFallback();
@@ -206,7 +207,7 @@ export class Reading {
     }
   }
 
-  private async takeLoaded({ handout, entry }: Outcome & { kind: 'value' }): Promise<Answer> {
+  private async takeLoaded({ handout, entry, stored }: Outcome & { kind: 'value' }): Promise<Answer> {
     const { call } = this;
     const state = entry ? 'loaded' : 'uncached';
     noteServed(this.parts.owner, {
@@ -215,6 +216,9 @@ export class Reading {
       state,
       nowMs: (entry?.beganMs ?? 0) + (entry?.loadMs ?? 0),
       staleMs: 0,
+      cause: this.missCause,
+      collapsed: this.joinedAnother,
+      stored,
     });
     return { value: await handout(call.values) };
   }
@@ -240,8 +244,8 @@ export class Reading {
   }
 
   private miss(cause: MissCause): void {
-    if (this.missed) return;
-    this.missed = true;
+    if (this.missCause) return;
+    this.missCause = cause;
     this.parts.hub.emit({ type: 'miss', domain: this.call.policy.domain, key: this.call.key, cause });
   }
 }

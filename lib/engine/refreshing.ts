@@ -38,6 +38,8 @@ export async function refreshNow({ parts, flights, alone }: Rooms, call: Guarded
         state: entry ? 'loaded' : 'uncached',
         nowMs: entry?.beganMs ?? 0,
         staleMs: 0,
+        stored: outcome.stored,
+        collapsed: open !== undefined,
       });
       return outcome.handout(call.values);
     }

@@ -3,6 +3,7 @@ import type { MakeBreaker } from '../core/breaker.js';
 import { awaitedTimers, type Clock } from '../core/clock.js';
 import type { CodecSet } from '../core/codec.js';
 import type { Ids } from '../core/ids.js';
+import { Sealing, type Sealer } from '../core/sealing.js';
 import type { Store } from '../core/store.js';
 import { plainThrown, type ThrownCodec } from '../core/thrown.js';
 import { Trust } from '../core/trust.js';
@@ -15,6 +16,7 @@ import { EventHub } from './event-hub.js';
 import { SourceHealth } from './events/source-health.js';
 import { Flights } from './flights.js';
 import { Invalidations } from './invalidations.js';
+import { KeyMaker, type KeyMeansGiven } from './key-maker.js';
 import { LeaseKeeper } from './lease-keeper.js';
 import { LoneLoads } from './lone-loads.js';
 import { Lookup } from './lookup.js';
@@ -30,7 +32,7 @@ import { Writes } from './writes.js';
 /** Keys that are remembered as backing off; beyond it the least recent ask the store again. */
 const QUIET_KEYS = 10_000;
 
-export interface CacheGuardParts {
+export interface CacheGuardParts extends KeyMeansGiven {
   readonly domains: Domains;
   readonly store: Store;
   readonly clock: Clock;
@@ -38,6 +40,8 @@ export interface CacheGuardParts {
   readonly codecs: CodecSet;
   /** Default: name, message and code of an `Error`. */
   readonly thrown?: ThrownCodec;
+  /** For the policies that `encrypt`. */
+  readonly sealer?: Sealer | undefined;
   /** For the policies that have a `breaker`. Default: none opens. */
   readonly makeBreaker?: MakeBreaker;
 }
@@ -55,8 +59,10 @@ export interface Rooms {
 
 /** Furnishes an engine, and lets it hear what its store says. */
 export function makeRooms(owner: object, given: CacheGuardParts): Rooms {
-  const { store, clock, ids, codecs, thrown = plainThrown, makeBreaker } = given;
-  const hub = new EventHub();
+  const { store, clock, ids, codecs, thrown = plainThrown, makeBreaker, domains } = given;
+  const sealing = new Sealing(given.sealer, (domain) => domains.has(domain) && domains.policy(domain).encrypt);
+  domains.haveMeans({ principal: given.principal !== undefined, keySecret: given.keySecret !== undefined });
+  const hub = new EventHub(owner);
   const trust = new Trust(clock);
   const near = new NearCache(clock, trust, store);
   const pending = new PendingInvalidations(hub);
@@ -69,15 +75,17 @@ export function makeRooms(owner: object, given: CacheGuardParts): Rooms {
     clock,
     ids,
     codecs,
+    sealing,
     thrown,
     hub,
+    keys: new KeyMaker(domains, hub, given),
     near,
     health,
     keepRemoval: (call) => invalidations.keepRemoval(call),
-    lookup: new Lookup(store, codecs, hub, clock, near, pending, health),
-    maker: new EntryMaker(codecs, ids, thrown, clock),
+    lookup: new Lookup(store, codecs, sealing, hub, clock, near, pending, health),
+    maker: new EntryMaker(codecs, sealing, ids, thrown, clock),
     sessions: new Sessions(store, clock, given.domains),
-    records: new CallRecords(store, codecs),
+    records: new CallRecords(store, codecs, sealing),
     keeper: new LeaseKeeper(store, clock),
     sources: new Sources(clock, hub, makeBreaker, () => health.live),
     deadlines: new Deadlines(awaitedTimers(clock)),

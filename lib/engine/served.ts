@@ -2,27 +2,21 @@ import { asInner } from '../core/composition.js';
 import { FLAG, type Entry } from '../core/entry.js';
 import type { HitEvent } from '../core/events.js';
 import type { ServedValue } from '../core/targets.js';
-import type { GuardedCall } from './call.js';
+import type { GuardedCall, Served } from './call.js';
 import type { EngineParts } from './engine-parts.js';
 import { currentFrame, currentTrace } from './load-frames.js';
-
-/** A value as it was handed to a reader at store time `nowMs`. */
-export interface Served {
-  readonly call: GuardedCall;
-  /** Without one nothing vouches for the value beyond this reader. */
-  readonly entry: Entry | undefined;
-  readonly state: ServedValue['state'];
-  readonly nowMs: number;
-  /** How long past its soft expiry; 0 when fresh. */
-  readonly staleMs: number;
-}
 
 /** Tells the load that this read is part of, and whoever traces, what was served. */
 export function noteServed(owner: object, served: Served): void {
   const { call, entry, staleMs, nowMs } = served;
   const frame = currentFrame();
-  frame?.inherit(owner, asInner(call.policy, entry, frame.call.policy, staleMs > 0 ? nowMs - staleMs : undefined));
+  if (frame) {
+    const sameOwner = call.principal === frame.call.principal;
+    const softMs = staleMs > 0 ? nowMs - staleMs : undefined;
+    frame.inherit(owner, asInner(call.policy, entry, frame.call.policy, softMs, sameOwner));
+  }
   currentTrace()?.push(describeServed(served));
+  call.onServed?.(served);
 }
 
 export function describeServed({ call, entry, state, nowMs, staleMs }: Served): ServedValue {
@@ -49,6 +43,13 @@ export function tellHit(
   const negative = (entry.flags & FLAG.negative) !== 0;
   const { domain } = call.policy;
   hub.emit({ type: 'hit', domain, key: call.key, state, tier, negative, ageMs: nowMs - entry.beganMs, staleMs });
-  if (currentFrame() || currentTrace())
-    noteServed(owner, { call, entry, state: state === 'fresh' ? 'fresh' : 'stale', nowMs, staleMs });
+  if (currentFrame() || currentTrace() || call.onServed)
+    noteServed(owner, {
+      call,
+      entry,
+      state: state === 'fresh' ? 'fresh' : 'stale',
+      nowMs,
+      staleMs,
+      standsIn: state === 'stale-on-error',
+    });
 }

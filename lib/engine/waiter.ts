@@ -15,8 +15,8 @@ export type Interruption =
 
 /** What a flight, or the waiter's own patience, gives one waiter. */
 export type Outcome =
-  /** `entry`: what was committed or could have been; without one the value is nobody's but the waiter's. */
-  | { readonly kind: 'value'; readonly handout: Handout; readonly entry: Entry | undefined }
+  /** `entry`: what was committed (`stored`) or could have been; without one the value is nobody's but the waiter's. */
+  | { readonly kind: 'value'; readonly handout: Handout; readonly entry: Entry | undefined; readonly stored?: boolean }
   /** What a read gave that was sent after the waiter came. `insist`: he has waited for one load in vain. */
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot; readonly insist: boolean }
   | { readonly kind: 'again'; readonly insist: boolean }

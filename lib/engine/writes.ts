@@ -1,12 +1,12 @@
 import { instant } from '../core/clock.js';
 import { Inheritance } from '../core/composition.js';
-import { CacheGuardStoreError, isCacheGuardError } from '../core/errors.js';
+import { CacheGuardStoreError, errorText, isCacheGuardError } from '../core/errors.js';
 import type { StoreErrorEvent } from '../core/events.js';
 import type { PutResult } from '../core/targets.js';
 import { generationTtl, type GuardedCall } from './call.js';
 import { tellUncacheable } from './committer.js';
 import type { EngineParts } from './engine-parts.js';
-import type { Attempt } from './entry-maker.js';
+import type { Attempt, Made } from './entry-maker.js';
 import { defaultMode, type Invalidations } from './invalidations.js';
 import { currentFrame, LoadDirectives, LoadFrame, NEVER_ABORTED, runInFrame } from './load-frames.js';
 
@@ -113,7 +113,9 @@ export class Writes {
     const { policy, key } = call;
     try {
       const times = { beganMs: maker.beganMs(attempt), loadMs: 0 };
-      const made = await maker.fromValue(call, attempt, value, directives, inheritance, times);
+      const kept = projected(call, value);
+      const made =
+        'value' in kept ? await maker.fromValue(call, attempt, kept.value, directives, inheritance, times) : kept;
       if (made.kind === 'uncacheable' || policy.keep === 'nothing') {
         if (made.kind === 'uncacheable') tellUncacheable(hub, call, made);
         return { outcome: await this.invalidate(call, version), stored: false, reason: 'uncacheable' };
@@ -166,5 +168,17 @@ export class Writes {
 
   private trouble(call: GuardedCall, operation: StoreErrorEvent['operation'], error: unknown): undefined {
     this.parts.hub.emit({ type: 'store-error', domain: call.policy.domain, operation, error });
+  }
+}
+
+/** Without it nothing is kept: a write that has happened does not fail over it. */
+function projected(
+  { project, policy }: GuardedCall,
+  value: unknown,
+): { value: unknown } | (Made & { kind: 'uncacheable' }) {
+  try {
+    return { value: project ? project(value) : value };
+  } catch (error) {
+    return { kind: 'uncacheable', reason: 'policy-threw', detail: errorText(error, policy.encrypt) };
   }
 }

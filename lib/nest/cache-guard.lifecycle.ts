@@ -14,6 +14,7 @@ import { EngineSlot } from './engine-binding.js';
 import { CacheGuardEventLogger } from './event-logger.js';
 import { EventStarter } from './events/event-starter.js';
 import { CacheGuardExplorer } from './explorer.js';
+import { RequestScopes } from './http/request-scope.js';
 import type { Settings } from './options.js';
 import { CLOCK, ENGINE_SLOT, SETTINGS } from './tokens.js';
 import { WarmingStarter } from './warming/warming-starter.js';
@@ -34,6 +35,7 @@ export class CacheGuardLifecycle implements OnModuleInit, OnApplicationBootstrap
     @Inject(EventStarter) private readonly events: EventStarter,
     @Inject(WarmingStarter) private readonly warming: WarmingStarter,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
+    @Inject(RequestScopes) private readonly scopes: RequestScopes,
   ) {
     this.eventLogger = new CacheGuardEventLogger(clock);
     // Every listener that the module brings along subscribes here.
@@ -80,8 +82,9 @@ export class CacheGuardLifecycle implements OnModuleInit, OnApplicationBootstrap
   }
 
   private bind(caching: boolean): void {
-    const { guard, domains } = this;
-    this.slot.set({ guard, domains, afterCommit: this.settings.afterCommit, caching });
+    const { guard, domains, scopes } = this;
+    const principal = () => scopes.principal();
+    this.slot.set({ guard, domains, principal, scopes, afterCommit: this.settings.afterCommit, caching });
   }
 
   private refuseSecondRoot(): void {

@@ -1,4 +1,5 @@
 import { Inject, Module, Optional, type DynamicModule, type Provider } from '@nestjs/common';
+import { APP_INTERCEPTOR, HttpAdapterHost } from '@nestjs/core';
 import { makeBreaker } from '../adapters/breaker.js';
 import { Codecs } from '../adapters/codecs/index.js';
 import { systemClock, systemIds } from '../adapters/system.js';
@@ -22,6 +23,9 @@ import { EventStarter } from './events/event-starter.js';
 import { HandledEvents } from './events/handled-events.js';
 import { RuleBook } from './events/rule-book.js';
 import { CacheGuardExplorer } from './explorer.js';
+import { hookFastify } from './http/answer-hooks.js';
+import { CacheGuardInterceptor } from './http/cache-guard.interceptor.js';
+import { RequestScopes } from './http/request-scope.js';
 import { httpThrown } from './http-thrown.js';
 import { readOptions, type CacheGuardModuleOptions, type Settings } from './options.js';
 import { makeStore } from './store-factory.js';
@@ -50,15 +54,31 @@ const providers: Provider[] = [
   },
   {
     provide: CacheGuard,
-    useFactory: (domains: Domains, store: Store, clock: Clock, ids: Ids) =>
-      new CacheGuard({ domains, store, clock, ids, codecs: new Codecs(), thrown: httpThrown, makeBreaker }),
-    inject: [Domains, STORE, CLOCK, IDS],
+    useFactory: (
+      domains: Domains,
+      store: Store,
+      clock: Clock,
+      ids: Ids,
+      { principal: asked, keySecret, sealer }: Settings,
+      scopes: RequestScopes,
+    ) => {
+      const principal = asked && (() => scopes.principal());
+      const common = { domains, store, clock, ids, codecs: new Codecs(), thrown: httpThrown, makeBreaker };
+      return new CacheGuard({ ...common, principal, keySecret, sealer });
+    },
+    inject: [Domains, STORE, CLOCK, IDS, SETTINGS, RequestScopes],
   },
   {
     provide: CacheGuardMetrics,
     useFactory: (guard: CacheGuard) => new CacheGuardMetrics(guard),
     inject: [CacheGuard],
   },
+  {
+    provide: RequestScopes,
+    useFactory: (settings: Settings) => new RequestScopes(settings.principal),
+    inject: [SETTINGS],
+  },
+  { provide: APP_INTERCEPTOR, useClass: CacheGuardInterceptor },
   RuleBook,
   EventStarter,
   HandledEvents,
@@ -74,7 +94,10 @@ const providers: Provider[] = [
  */
 @Module({})
 export class CacheGuardModule extends ConfigurableCacheGuardModule {
-  constructor(@Optional() @Inject(ENGINE_SLOT) slot?: EngineSlot) {
+  constructor(
+    @Optional() @Inject(ENGINE_SLOT) slot?: EngineSlot,
+    @Optional() @Inject(HttpAdapterHost) private readonly host?: HttpAdapterHost,
+  ) {
     super();
     if (slot) return;
     throw new CacheGuardConfigError(
@@ -82,6 +105,11 @@ export class CacheGuardModule extends ConfigurableCacheGuardModule {
       'CacheGuardModule is imported without options; import CacheGuardModule.forRoot({ namespace, … }) or forRootAsync.',
       { field: 'forRoot' },
     );
+  }
+
+  /** Nest's own hook, before routes are registered. */
+  configure(): void {
+    if (this.host) hookFastify(this.host);
   }
 
   /**

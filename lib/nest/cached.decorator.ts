@@ -1,16 +1,22 @@
-import { isCacheGuardError } from '../core/errors.js';
 import type { FreshnessOverrides } from '../core/policy.js';
 import type { Revive, ValueOptions } from '../core/values.js';
-import { METHOD_ARGS, type MethodTarget } from '../engine/call.js';
-import type { PlannedCall } from '../engine/events/remakes.js';
-import { keyErrorOf, keyOf, tagsOf } from './call-keys.js';
-import type { GuardedMethodDecorator, KeyFunction, TagsFunction } from './decorator-types.js';
+import { keyErrorOf } from './call-keys.js';
+import type { GuardedMethodDecorator, KeyFunction, ProjectFunction, TagsFunction } from './decorator-types.js';
 import { checkOptions } from './decorator-options.js';
-import { keepingOf, spaceOf, type CachedDefinition } from './metadata.js';
-import { guardMethod, type GuardedCall } from './method-wrapper.js';
+import { readHttpOptions } from './http/http-options.js';
+import type { HttpRouteOptions } from './http/http-settings.js';
+import { readRoute, routeContext } from './http/route-read.js';
+import { keepingOf, type CachedDefinition } from './metadata.js';
+import { guardMethod, placeOf, type GuardedCall } from './method-wrapper.js';
+import { hasNoKey, planRead, projected } from './planned-read.js';
 
 /** What `@Cached` takes. */
-export interface CachedOptions<Key = KeyFunction, Tags = TagsFunction, Revived = Revive<unknown>>
+export interface CachedOptions<
+  Key = KeyFunction,
+  Tags = TagsFunction,
+  Revived = Revive<unknown>,
+  Projected = ProjectFunction,
+>
   extends FreshnessOverrides, Omit<ValueOptions, 'revive'> {
   /** The bounded context whose policy applies. */
   readonly domain: string;
@@ -26,9 +32,16 @@ export interface CachedOptions<Key = KeyFunction, Tags = TagsFunction, Revived =
   readonly name?: string;
   /** Says that other methods keep the same values under the same keys; to be set on each of them. Default `false`. */
   readonly shared?: boolean;
+  /** How the method is cached as a route; for controllers only. */
+  readonly http?: HttpRouteOptions;
   /** Labels under which values can be invalidated together. */
   readonly tags?: Tags;
   readonly revive?: Revived;
+  /**
+   * Redacts: makes of what the method gives what may be kept. That is what its callers get, on misses as on hits; the method's type must
+   * promise no more.
+   */
+  readonly project?: Projected;
 }
 
 /**
@@ -44,7 +57,10 @@ export function Cached<
   Key extends KeyFunction = never,
   Tags extends TagsFunction = never,
   Revived extends Revive<unknown> = Revive<unknown>,
->(options: CachedOptions<Key, Tags, Revived>): GuardedMethodDecorator<Key, Tags, Revived> {
+  Projected extends ProjectFunction = never,
+>(
+  options: CachedOptions<Key, Tags, Revived, Projected>,
+): GuardedMethodDecorator<Key, Tags, Revived, Projected, ReturnType<Projected>> {
   return (target, propertyKey, descriptor) => {
     checkOptions('@Cached', target, propertyKey, options);
     const { domain, key, name, shared = false, tags } = options;
@@ -55,47 +71,21 @@ export function Cached<
       name,
       shared,
       tags,
+      http: readHttpOptions(placeOf(target, propertyKey), options.http),
       keeping: keepingOf(options),
     };
     guardMethod(target, propertyKey, descriptor, definition, (call) => read(call, definition));
   };
 }
 
-/** What loaders threw: an error about a key that passes through from a call inside the method is not about this method's key. */
-const thrownInside = new WeakSet<object>();
-
 async function read(call: GuardedCall, definition: CachedDefinition): Promise<unknown> {
-  if (!call.engine.caching) return call.proceed();
-  const { domain } = definition;
+  if (!call.engine.caching) return projected(call, definition);
+  const context = routeContext(call);
+  if (context) return readRoute(call, definition, context);
   const { target, load } = planRead(call, definition);
   try {
     return await call.engine.guard.getOrLoad(target, load);
   } catch (error) {
-    if (!isCacheGuardError(error, 'CG_UNUSABLE_KEY') || thrownInside.has(error)) throw error;
-    throw keyErrorOf(call, domain, definition.key, error);
-  }
-}
-
-/** What such a call reads, and how it loads it. */
-export function planRead(call: GuardedCall, definition: CachedDefinition): PlannedCall {
-  const { domain } = definition;
-  const target: MethodTarget = {
-    domain,
-    key: keyOf(call, domain, definition.key),
-    name: spaceOf(definition, call.method),
-    tags: tagsOf(call, domain, definition.tags),
-    origin: call.method,
-    [METHOD_ARGS]: call.args,
-    ...definition.keeping,
-  };
-  return { target, load: () => remembering(call.proceed) };
-}
-
-async function remembering(proceed: () => Promise<unknown>): Promise<unknown> {
-  try {
-    return await proceed();
-  } catch (error) {
-    if (isCacheGuardError(error)) thrownInside.add(error);
-    throw error;
+    throw hasNoKey(error) ? keyErrorOf(call, definition.domain, definition.key, error) : error;
   }
 }

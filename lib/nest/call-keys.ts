@@ -1,5 +1,6 @@
 import { CacheGuardError, isCacheGuardError } from '../core/errors.js';
 import { DerivedKey, keySegment, tagGeneration, type KeyPart } from '../core/keys.js';
+import type { Scope } from '../core/policy.js';
 import type { AnyMethod, KeyFunction, KeysFunction, TagsFunction } from './decorator-types.js';
 import type { GuardedCall } from './method-wrapper.js';
 
@@ -38,16 +39,43 @@ export function hasPartition({ engine }: GuardedCall, domain: string): boolean {
   return !partition || partition() !== undefined;
 }
 
-/** @throws CacheGuardError (`CG_UNUSABLE_KEY`) */
-export function requirePartition(call: GuardedCall, domain: string): void {
-  if (!hasPartition(call, domain)) {
-    throw unusable(
-      call,
-      domain,
-      `domain '${domain}' is partitioned, but its partition function gave nothing`,
-      undefined,
-    );
+/** Whose keys are meant, asked before the method runs: it may end the session that the principal comes from. */
+export interface Whose {
+  readonly scope?: Scope;
+  readonly principal?: string;
+}
+
+const EVERYBODYS: Whose = {};
+
+/**
+ * @param scope what the decorator says
+ * @returns `undefined`: the keys are somebody's, and nobody says whose
+ */
+export function whoseKeys(call: GuardedCall, domain: string, scope: Scope | undefined): Whose | undefined {
+  if (!hasPartition(call, domain)) return undefined;
+  const inForce = call.engine.domains.policy(domain, { scope }, call.method).scope;
+  if (inForce === 'public') return EVERYBODYS;
+  const principal = principalOf(call);
+  return principal === undefined ? undefined : { scope: inForce, principal };
+}
+
+function principalOf({ engine }: GuardedCall): string | undefined {
+  try {
+    const asked = engine.principal();
+    return typeof asked === 'string' && asked !== '' ? asked : undefined;
+  } catch {
+    return undefined;
   }
+}
+
+/** @throws CacheGuardError (`CG_UNUSABLE_KEY`) */
+export function requireWhose(call: GuardedCall, domain: string, scope: Scope | undefined): Whose {
+  const whose = whoseKeys(call, domain, scope);
+  if (whose) return whose;
+  const what = hasPartition(call, domain)
+    ? `its keys in domain '${domain}' are private, but nobody says whose`
+    : `domain '${domain}' is partitioned, but its partition function gave nothing`;
+  throw unusable(call, domain, what, undefined);
 }
 
 /**

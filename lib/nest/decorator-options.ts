@@ -30,6 +30,8 @@ export function checkOptions(
     if (given[field] !== undefined && typeof given[field] !== 'function')
       refuse(field, 'give a function of the arguments');
   }
+  if (given['project'] !== undefined && typeof given['project'] !== 'function')
+    refuse('project', 'give a function of the value');
   const { name } = given;
   if (name !== undefined && (typeof name !== 'string' || name === '')) refuse('name', 'give a text');
 }

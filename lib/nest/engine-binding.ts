@@ -1,6 +1,7 @@
 import { Inject, Optional } from '@nestjs/common';
 import type { CacheGuard } from '../engine/cache-guard.js';
 import type { Domains } from '../engine/domains.js';
+import type { RequestScopes } from './http/request-scope.js';
 import type { AfterCommit } from './options.js';
 import { ENGINE_SLOT } from './tokens.js';
 
@@ -8,6 +9,10 @@ import { ENGINE_SLOT } from './tokens.js';
 export interface BoundEngine {
   readonly guard: CacheGuard;
   readonly domains: Domains;
+  /** Who has called; as the application's function gives it, which may be anything. */
+  readonly principal: () => unknown;
+  /** In which handler's call we are. */
+  readonly scopes: RequestScopes;
   readonly afterCommit: AfterCommit | undefined;
   /** Whether `@Cached` methods are cached, or run their bodies. */
   readonly caching: boolean;

@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.js';
 import type { UncacheableReason } from '../core/composition.js';
 import type {
   AdviceEvent,
+  BypassEvent,
   CacheGuardEvent,
   InvalidationEvent,
   StoreStateEvent,
@@ -17,9 +18,16 @@ const MAX_ORIGINS = 1_000;
 
 const REASONS: Readonly<Partial<Record<UncacheableReason, string>>> = {
   'inner-critical': 'it was made from a value of a critical domain',
-  'inner-private': 'it was made from a value of another partition',
+  'inner-private': 'it was made from a value of another partition, or one that is private',
+  'inner-encrypted': 'it was made from a value of a domain that is encrypted, and its own is not',
   'inner-uncacheable': 'it was made from a value that could not be cached itself',
   'too-large': 'it is too large',
+};
+
+const NEVER_CACHED: Readonly<Partial<Record<BypassEvent['reason'], string>>> = {
+  'request-object': 'takes the request and has no key; give it one',
+  'response-object': 'takes the response; return the value instead',
+  redirect: 'redirects',
 };
 
 /** What was held back since the last line of a kind. */
@@ -86,6 +94,14 @@ export class CacheGuardEventLogger {
         return this.domainEvents.reconciliation(event);
       case 'warming':
         return this.domainEvents.warming(event);
+      case 'bypass':
+        return this.bypass(event);
+      case 'no-principal':
+        if (event.error === undefined) return;
+        return this.limited(
+          'no-principal',
+          `Domain '${event.domain}': the principal function threw (${event.error}); the call was not cached.`,
+        );
       case 'overload':
         this.logger.debug(`Key ${event.key}: refused by the ${event.bound} bound`);
         return this.limited(
@@ -172,6 +188,12 @@ export class CacheGuardEventLogger {
       `${reason} ${origin}`,
       `Domain '${domain}': what ${origin} returns is not cached, because ${text} (${detail}).`,
     );
+  }
+
+  private bypass({ domain, origin, reason }: BypassEvent): void {
+    const text = NEVER_CACHED[reason];
+    if (text === undefined) return;
+    this.once(`bypass ${origin}`, `Domain '${domain}': ${origin} is a route that is never cached, because it ${text}.`);
   }
 
   private once(id: string, message: string): void {

@@ -1,7 +1,8 @@
 import { isCacheGuardError } from '../core/errors.js';
 import type { InvalidationMode } from '../core/events.js';
+import type { Scope } from '../core/policy.js';
 import { carryOut, deferred } from './after-write.js';
-import { lastingKey, lastingKeys, lastingTags, requirePartition } from './call-keys.js';
+import { lastingKey, lastingKeys, lastingTags, requireWhose } from './call-keys.js';
 import { checkOptions } from './decorator-options.js';
 import type { GuardedMethodDecorator, KeyFunction, KeysFunction, TagsFunction } from './decorator-types.js';
 import type { InvalidatesDefinition } from './metadata.js';
@@ -23,6 +24,8 @@ interface OneKey<Key> {
   readonly key: Key;
   /** The `name` of the guarded method that reads the key. Default: the domain's own space. */
   readonly name?: string;
+  /** `'private'` where that method narrows its domain's scope: the caller's own value is meant. Default: the domain's. */
+  readonly scope?: Scope;
   readonly keys?: never;
   readonly tags?: never;
   readonly all?: never;
@@ -33,6 +36,8 @@ interface ManyKeys<Keys> {
   readonly keys: Keys;
   /** The `name` of the guarded method that reads the keys. Default: the domain's own space. */
   readonly name?: string;
+  /** `'private'` where that method narrows its domain's scope: the caller's own values are meant. Default: the domain's. */
+  readonly scope?: Scope;
   readonly key?: never;
   readonly tags?: never;
   readonly all?: never;
@@ -42,6 +47,7 @@ interface ByTags<Tags> {
   /** Makes tags from the arguments: everything of the domain that carries one of them. */
   readonly tags: Tags;
   readonly name?: never;
+  readonly scope?: never;
   readonly key?: never;
   readonly keys?: never;
   readonly all?: never;
@@ -51,6 +57,7 @@ interface WholeDomain {
   /** Everything of the domain. */
   readonly all: true;
   readonly name?: never;
+  readonly scope?: never;
   readonly key?: never;
   readonly keys?: never;
   readonly tags?: never;
@@ -77,20 +84,24 @@ export function Invalidates<
 >(options: InvalidatesOptions<Key, Keys, Tags>): GuardedMethodDecorator<Key | Keys, Tags> {
   return (target, propertyKey, descriptor) => {
     checkOptions('@Invalidates', target, propertyKey, options);
-    const { domain, key, keys, tags, all = false, name, mode, when = 'success' } = options;
-    const definition: InvalidatesDefinition = { kind: 'invalidates', domain, key, keys, tags, all, name, mode, when };
+    const { domain, key, keys, tags, all = false, name, scope, mode, when = 'success' } = options;
+    const chosen = { domain, key, keys, tags, all, name, scope, mode, when };
+    const definition: InvalidatesDefinition = { kind: 'invalidates', ...chosen };
     checkDefinition(definition, placeOf(target, propertyKey));
     guardMethod(target, propertyKey, descriptor, definition, (call) => write(call, definition));
   };
 }
 
-function checkDefinition({ key, keys, tags, all, name, when }: InvalidatesDefinition, place: string): void {
+function checkDefinition({ key, keys, tags, all, name, scope, when }: InvalidatesDefinition, place: string): void {
   const chosen = [key, keys, tags, all || undefined].filter((choice) => choice !== undefined);
   if (chosen.length !== 1) {
     throw invalidDecoration('@Invalidates', place, 'give exactly one of key, keys, tags and all: true');
   }
   if (name !== undefined && !key && !keys) {
     throw invalidDecoration('@Invalidates', place, 'name goes with key or keys; tags and all reach every name');
+  }
+  if (scope !== undefined && !key && !keys) {
+    throw invalidDecoration('@Invalidates', place, 'scope goes with key or keys; tags and all reach everybody');
   }
   if (when !== 'success' && when !== 'settled') {
     throw invalidDecoration('@Invalidates', place, "when is 'success' or 'settled'");
@@ -117,18 +128,19 @@ async function write(call: GuardedCall, definition: InvalidatesDefinition): Prom
 
 function prepare(call: GuardedCall, definition: InvalidatesDefinition): () => Promise<unknown> {
   const { guard } = call.engine;
-  const { domain, key, keys, tags, name, mode } = definition;
+  const { domain, key, keys, tags, name, scope, mode } = definition;
   if (tags) {
     const target = { domain, tags: lastingTags(call, domain, tags), mode };
     return async () => target.tags.length > 0 && guard.invalidateTags(target);
   }
-  if (keys || key) requirePartition(call, domain);
   if (keys) {
-    const target = { domain, keys: lastingKeys(call, domain, keys), name, mode };
+    const whose = requireWhose(call, domain, scope);
+    const target = { domain, keys: lastingKeys(call, domain, keys), name, mode, ...whose };
     return async () => target.keys.length > 0 && guard.invalidate(target);
   }
   if (key) {
-    const target = { domain, key: lastingKey(call, domain, key), name, mode };
+    const whose = requireWhose(call, domain, scope);
+    const target = { domain, key: lastingKey(call, domain, key), name, mode, ...whose };
     return () => guard.invalidate(target);
   }
   return () => guard.invalidateDomain(domain, { mode });

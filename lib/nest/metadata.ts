@@ -1,11 +1,13 @@
 import type { DomainEvent } from '../core/domain-event.js';
 import type { InvalidationMode } from '../core/events.js';
-import type { FreshnessOverrides } from '../core/policy.js';
+import type { FreshnessOverrides, Scope } from '../core/policy.js';
+import type { ReadTarget } from '../core/targets.js';
 import type { ValueOptions } from '../core/values.js';
+import type { HttpSettings } from './http/http-settings.js';
 import type { AnyMethod, KeyFunction, KeysFunction, TagsFunction } from './decorator-types.js';
 
 /** How values are kept and handed out, as far as the method says. */
-export type Keeping = FreshnessOverrides & ValueOptions;
+export type Keeping = FreshnessOverrides & ValueOptions & Pick<ReadTarget, 'project'>;
 
 /** What `@Cached` was given. */
 export interface CachedDefinition {
@@ -14,6 +16,8 @@ export interface CachedDefinition {
   readonly key: KeyFunction | undefined;
   readonly name: string | undefined;
   readonly shared: boolean;
+  /** `undefined`: nothing was said, and the defaults apply where the method is a route. */
+  readonly http: HttpSettings | undefined;
   readonly tags: TagsFunction | undefined;
   readonly keeping: Keeping;
 }
@@ -37,6 +41,7 @@ export interface InvalidatesDefinition {
   readonly tags: TagsFunction | undefined;
   readonly all: boolean;
   readonly name: string | undefined;
+  readonly scope: Scope | undefined;
   readonly mode: InvalidationMode | undefined;
   readonly when: 'success' | 'settled';
 }
@@ -80,6 +85,7 @@ export function spaceOf(definition: CachedDefinition, method: string): string | 
   return definition.name ?? (definition.key ? undefined : method);
 }
 
-export function keepingOf({ softTtl, hardTtl, stalePolicy, revive, plain, aliasing }: Keeping): Keeping {
-  return { softTtl, hardTtl, stalePolicy, revive, plain, aliasing };
+export function keepingOf(given: Keeping): Keeping {
+  const { softTtl, hardTtl, stalePolicy, scope, revive, plain, aliasing, project } = given;
+  return { softTtl, hardTtl, stalePolicy, scope, revive, plain, aliasing, project };
 }

@@ -8,6 +8,9 @@ export interface GuardedCall {
   readonly engine: BoundEngine;
   /** `Class.method`; the class is that of the object, so that classes with a common base are told apart. */
   readonly method: string;
+  /** The object and the property that the method was called by. */
+  readonly self: object;
+  readonly property: string | symbol;
   readonly args: readonly unknown[];
   /** The arguments that the method declares, as far as they can be told; what a derived key is made from. */
   readonly declared: readonly unknown[];
@@ -53,7 +56,15 @@ export function guardMethod(
     if (!engine) return undefined;
     const method = placeOf(self as object, propertyKey);
     const declared = noParameters ? [] : args;
-    return { engine, method, args, declared, proceed: () => callBody(body, self, args, method) };
+    return {
+      engine,
+      method,
+      self: self as object,
+      property: propertyKey,
+      args,
+      declared,
+      proceed: () => callBody(body, self, args, method),
+    };
   };
   const wrapper = function (this: unknown, ...args: readonly unknown[]): unknown {
     const call = make(this, args);

@@ -1,9 +1,13 @@
+import { createSecretKey, type KeyObject } from 'node:crypto';
 /** @ts-ignore: ioredis is optional, and without it these types are `any`. */
 import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import { parseDuration, type Duration } from '../core/durations.js';
 import { OptionsChecker } from '../core/field-checker.js';
+import type { Sealer } from '../core/sealing.js';
 import type { DomainPolicies } from '../core/policy.js';
+import { readEncryption, type EncryptionOptions } from './encryption-options.js';
 import { readEvents, type EventsOptions, type EventsSettings, type Role } from './events/events-options.js';
+import type { PrincipalFunction } from './http/request-scope.js';
 import { readConnection, type RedisConnection } from './redis-connection.js';
 import { readWarmings, type ModuleWarmingOptions } from './warming/warming-options.js';
 
@@ -45,6 +49,18 @@ export interface CacheGuardModuleOptions {
    * Default `'both'`.
    */
   readonly role?: Role;
+  /**
+   * Who a call is made for; part of every key of scope `'private'`. `context` is that of the handler in whose call we are; outside of one
+   * it is left out: ask an AsyncLocalStorage of yours, or give `undefined`, and what is private is not cached. Called at each such read.
+   */
+  readonly principal?: PrincipalFunction;
+  /**
+   * For the domains with `hashKeys`: at least 16 bytes, the same in all processes, and not one that is used elsewhere. With another one
+   * every key is another key: what is cached is loaded again.
+   */
+  readonly keySecret?: string | Buffer;
+  /** The keys of the domains with `encrypt`; the same in all processes. Default: none, and no domain may encrypt. */
+  readonly encryption?: EncryptionOptions;
   /** Defers the invalidations of `@Invalidates` and `@Refreshes` until a transaction has committed. Default: none is open. */
   readonly afterCommit?: AfterCommit;
   /**
@@ -65,11 +81,15 @@ export interface Settings {
   readonly events: EventsSettings;
   readonly role: Role;
   readonly warming: readonly ModuleWarmingOptions[];
+  readonly principal: PrincipalFunction | undefined;
+  readonly keySecret: KeyObject | undefined;
+  readonly sealer: Sealer | undefined;
   readonly afterCommit: AfterCommit | undefined;
   readonly enabled: boolean;
 }
 
 const ROLES: readonly Role[] = ['web', 'worker', 'both'];
+const LEAST_SECRET_BYTES = 16;
 const NAMESPACE = /^[A-Za-z0-9_.-]{1,64}$/;
 const KNOWN: Readonly<Record<keyof CacheGuardModuleOptions, true>> = {
   namespace: true,
@@ -82,6 +102,9 @@ const KNOWN: Readonly<Record<keyof CacheGuardModuleOptions, true>> = {
   events: true,
   role: true,
   warming: true,
+  principal: true,
+  keySecret: true,
+  encryption: true,
   afterCommit: true,
   enabled: true,
 };
@@ -102,7 +125,15 @@ export function readOptions(given: CacheGuardModuleOptions): Settings {
       );
     }
   }
-  const { namespace, unsupportedRedis = 'embedded', domains = {}, role = 'both', afterCommit, enabled = true } = given;
+  const {
+    namespace,
+    unsupportedRedis = 'embedded',
+    domains = {},
+    role = 'both',
+    principal,
+    afterCommit,
+    enabled = true,
+  } = given;
   if (typeof namespace !== 'string' || !NAMESPACE.test(namespace)) {
     check.fail(
       'namespace',
@@ -114,6 +145,9 @@ export function readOptions(given: CacheGuardModuleOptions): Settings {
     check.fail('unsupportedRedis', unsupportedRedis, "give 'embedded' or 'refuse'");
   }
   if (!isObject(domains)) check.fail('domains', domains, 'give an object from domain names to policies');
+  if (principal !== undefined && typeof principal !== 'function') {
+    check.fail('principal', principal, 'give a function (context) => string | undefined');
+  }
   if (afterCommit !== undefined && typeof afterCommit !== 'function') {
     check.fail('afterCommit', afterCommit, 'give a function (action) => boolean');
   }
@@ -138,9 +172,26 @@ export function readOptions(given: CacheGuardModuleOptions): Settings {
     events: readEvents(given.events),
     role,
     warming: readWarmings(given.warming),
+    principal,
+    keySecret: readKeySecret(given.keySecret),
+    sealer: readEncryption(check, given.encryption, namespace),
     afterCommit,
     enabled,
   };
+}
+
+function readKeySecret(given: unknown): KeyObject | undefined {
+  if (given === undefined) return undefined;
+  const bytes = typeof given === 'string' ? Buffer.from(given) : given;
+  if (!(bytes instanceof Uint8Array) || bytes.length < LEAST_SECRET_BYTES) {
+    check.failSecret(
+      'keySecret',
+      given,
+      `give a text or bytes, at least ${LEAST_SECRET_BYTES} bytes, of a random kind`,
+    );
+  }
+  // Unlike a text or bytes, it shows nothing of itself in logs and dumps.
+  return createSecretKey(bytes);
 }
 
 function readCommandTimeout(given: unknown): number {

@@ -1,7 +1,8 @@
 import { CacheGuardConfigError, CacheGuardError } from '../core/errors.js';
 import type { Domains } from '../engine/domains.js';
-import type { GuardedMethod } from './guarded-hosts.js';
-import { spaceOf, type CachedDefinition } from './metadata.js';
+import { isCached, type GuardedMethod } from './guarded-hosts.js';
+import { routeProblems } from './http/route-check.js';
+import { spaceOf, type CachedDefinition, type InvalidatesDefinition, type RefreshesDefinition } from './metadata.js';
 import { invalidDecoration } from './method-wrapper.js';
 
 /** One method of one class that keeps values in a space of keys. */
@@ -18,7 +19,13 @@ interface Claim {
  * its message lists them all
  */
 export function checkGuardedMethods(methods: readonly GuardedMethod[], domains: Domains): void {
-  const problems = [...policyProblems(methods, domains), ...nameClashes(methods), ...uncachedFollowers(methods)];
+  const problems = [
+    ...policyProblems(methods, domains),
+    ...nameClashes(methods),
+    ...uncachedFollowers(methods),
+    ...scopeProblems(methods, domains),
+    ...methods.flatMap(routeProblems),
+  ];
   const [first, ...others] = problems;
   if (!first) return;
   if (others.length === 0) throw first;
@@ -56,6 +63,31 @@ function nameClashes(methods: readonly GuardedMethod[]): CacheGuardError[] {
     else if (!(own.shared && other.definition.shared)) problems.push(clash(other, claim));
   }
   return problems;
+}
+
+/** Notes which methods are private, and finds those that write to their keys without saying so: they would miss them. */
+function scopeProblems(methods: readonly GuardedMethod[], domains: Domains): CacheGuardError[] {
+  const known = methods.filter(({ definitions }) => definitions.every(({ domain }) => domains.has(domain)));
+  for (const { place, definitions } of known) {
+    const own = definitions.find(isCached);
+    if (own?.keeping.scope === 'private') domains.notePrivate(own.domain, spaceOf(own, place));
+  }
+  return known.flatMap(({ place, definitions }) =>
+    definitions
+      .filter((definition) => definition.kind !== 'cached' && missesOwner(definition, domains))
+      .map(({ kind }) => {
+        const mend = "the method that reads these keys is private; set scope: 'private' here too";
+        return invalidDecoration(kind === 'refreshes' ? '@Refreshes' : '@Invalidates', place, mend);
+      }),
+  );
+}
+
+function missesOwner(definition: InvalidatesDefinition | RefreshesDefinition, domains: Domains): boolean {
+  const { kind, domain, name } = definition;
+  if (kind === 'invalidates' && !definition.key && !definition.keys) return false;
+  const scope = kind === 'invalidates' ? definition.scope : definition.keeping.scope;
+  const inForce = scope ?? domains.policy(domain).scope;
+  return inForce === 'public' && domains.isPrivate(domain, name);
 }
 
 function uncachedFollowers(methods: readonly GuardedMethod[]): CacheGuardError[] {

@@ -1,14 +1,19 @@
 import type { FreshnessOverrides } from '../core/policy.js';
 import type { Revive, ValueOptions } from '../core/values.js';
 import { carryOut, deferred } from './after-write.js';
-import { hasPartition, lastingKey, lastingTags } from './call-keys.js';
+import { lastingKey, lastingTags, whoseKeys } from './call-keys.js';
 import { checkOptions } from './decorator-options.js';
-import type { GuardedMethodDecorator, KeyFunction, TagsFunction } from './decorator-types.js';
+import type { GuardedMethodDecorator, KeyFunction, ProjectFunction, TagsFunction } from './decorator-types.js';
 import { keepingOf, type RefreshesDefinition } from './metadata.js';
 import { guardMethod, invalidDecoration, placeOf, type GuardedCall } from './method-wrapper.js';
 
 /** What `@Refreshes` takes: `key`, `name` or both, so that it is plain which cached value is written. */
-export interface RefreshesOptions<Key = KeyFunction, Tags = TagsFunction, Revived = Revive<unknown>>
+export interface RefreshesOptions<
+  Key = KeyFunction,
+  Tags = TagsFunction,
+  Revived = Revive<unknown>,
+  Projected = ProjectFunction,
+>
   extends FreshnessOverrides, Omit<ValueOptions, 'revive'> {
   readonly domain: string;
   /** Makes the key from the arguments. Left out: the key is derived from all arguments, in the space called `name`. */
@@ -17,6 +22,8 @@ export interface RefreshesOptions<Key = KeyFunction, Tags = TagsFunction, Revive
   readonly name?: string;
   readonly tags?: Tags;
   readonly revive?: Revived;
+  /** Redacts: makes of what the method resolves to what may be kept. The method's callers get all of it. */
+  readonly project?: Projected;
 }
 
 /**
@@ -30,7 +37,8 @@ export function Refreshes<
   Key extends KeyFunction = never,
   Tags extends TagsFunction = never,
   Revived extends Revive<unknown> = Revive<unknown>,
->(options: RefreshesOptions<Key, Tags, Revived>): GuardedMethodDecorator<Key, Tags, Revived> {
+  Projected extends ProjectFunction = never,
+>(options: RefreshesOptions<Key, Tags, Revived, Projected>): GuardedMethodDecorator<Key, Tags, Revived, Projected> {
   return (target, propertyKey, descriptor) => {
     checkOptions('@Refreshes', target, propertyKey, options);
     const { domain, key, name, tags } = options;
@@ -48,8 +56,9 @@ async function write(call: GuardedCall, definition: RefreshesDefinition): Promis
   const { domain, name } = definition;
   const key = lastingKey(call, domain, definition.key);
   const tags = definition.tags && lastingTags(call, domain, definition.tags);
-  if (!hasPartition(call, domain)) return call.proceed();
-  const invalidate = () => guard.invalidate({ domain, key, name });
+  const whose = whoseKeys(call, domain, definition.keeping.scope);
+  if (!whose) return call.proceed();
+  const invalidate = () => guard.invalidate({ domain, key, name, ...whose });
 
   // Asked before the method runs: what it resolves to inside a transaction may never be committed, so it is not published.
   if (deferred(call, invalidate)) return call.proceed();
@@ -59,7 +68,7 @@ async function write(call: GuardedCall, definition: RefreshesDefinition): Promis
     return result;
   }
   let written: { readonly value: unknown } | undefined;
-  const target = { domain, key, name, tags, origin: call.method, ...definition.keeping };
+  const target = { domain, key, name, tags, origin: call.method, ...definition.keeping, ...whose };
   try {
     return await guard.writeThrough(target, async () => {
       written = { value: await call.proceed() };

@@ -1,5 +1,6 @@
 import type { MissCause } from '../core/decide.js';
 import type {
+  BypassEvent,
   CacheGuardEvent,
   FenceReason,
   HitEvent,
@@ -44,6 +45,9 @@ export interface DomainCounters {
   readonly waitTimeouts: number;
   readonly overloads: number;
   readonly unpartitioned: number;
+  /** Calls of cached routes that went past the cache, by reason. */
+  readonly bypasses: Tally<BypassEvent['reason']>;
+  readonly withoutPrincipal: number;
   readonly storeErrors: number;
   /** How often the breaker on the loader opened. */
   readonly breakerOpened: number;
@@ -161,6 +165,10 @@ export class Counters {
         return void counted.overloads++;
       case 'unpartitioned':
         return void counted.unpartitioned++;
+      case 'bypass':
+        return add(counted.bypasses, event.reason);
+      case 'no-principal':
+        return void counted.withoutPrincipal++;
       case 'store-error':
         return void counted.storeErrors++;
       case 'loader-breaker':
@@ -211,6 +219,8 @@ function fresh(): Mutable {
     waitTimeouts: 0,
     overloads: 0,
     unpartitioned: 0,
+    bypasses: {},
+    withoutPrincipal: 0,
     storeErrors: 0,
     breakerOpened: 0,
     refreshesSkipped: {},

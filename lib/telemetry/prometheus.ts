@@ -43,6 +43,8 @@ const FAMILIES: readonly Family[] = [
   { name: 'wait_timeouts_total', help: 'Reads that outlasted their budget', read: (c) => c.waitTimeouts },
   { name: 'overloads_total', help: 'Loads refused for want of room', read: (c) => c.overloads },
   { name: 'unpartitioned_total', help: 'Reads without a partition, not cached', read: (c) => c.unpartitioned },
+  { name: 'no_principal_total', help: 'Private calls of nobody, not cached', read: (c) => c.withoutPrincipal },
+  { name: 'bypasses_total', help: 'Calls of routes past the cache', label: 'reason', read: (c) => c.bypasses },
   { name: 'store_errors_total', help: 'Commands that the store did not answer', read: (c) => c.storeErrors },
   { name: 'breaker_opened_total', help: 'Openings of the breaker on the loader', read: (c) => c.breakerOpened },
   {

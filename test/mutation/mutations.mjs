@@ -1,5 +1,8 @@
+import { atRestMutations } from './at-rest-mutations.mjs';
 import { awayMutations } from './away-mutations.mjs';
 import { eventMutations } from './event-mutations.mjs';
+import { httpMutations } from './http-mutations.mjs';
+import { isolationMutations } from './isolation-mutations.mjs';
 import { l1Mutations } from './l1-mutations.mjs';
 import { policyMutations } from './policy-mutations.mjs';
 import { protocolMutations } from './protocol-mutations.mjs';
@@ -14,4 +17,7 @@ export const mutations = [
   ...sourceMutations,
   ...eventMutations,
   ...waitMutations,
+  ...atRestMutations,
+  ...isolationMutations,
+  ...httpMutations,
 ];

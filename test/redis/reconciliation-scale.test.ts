@@ -8,6 +8,7 @@ import { Keyspace } from '../../lib/adapters/redis/keyspace.js';
 import { RedisStore } from '../../lib/adapters/redis/redis-store.js';
 import { systemClock, systemIds } from '../../lib/adapters/system.js';
 import { encodeEntry } from '../../lib/core/entry.js';
+import { Sealing } from '../../lib/core/sealing.js';
 import { entryKey, keySegment } from '../../lib/core/keys.js';
 import { CacheGuard } from '../../lib/engine/cache-guard.js';
 import { CallRecords } from '../../lib/engine/call-records.js';
@@ -65,7 +66,7 @@ test(`${KEYS} keys are reconciled in bounded memory and bounded steps`, { timeou
   const raw = new Redis(server.url);
   onTestFinished(() => raw.disconnect());
   const keyspace = new Keyspace('scale');
-  const records = new CallRecords(store, codecs);
+  const records = new CallRecords(store, codecs, new Sealing(undefined, () => false));
   const policy = domains.policy('offers');
   const now = Date.now();
   const common = {

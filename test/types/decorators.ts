@@ -49,6 +49,10 @@ export abstract class Accepted {
   @Cached({ domain: 'offers', softTtl: '30s', hardTtl: 60_000, stalePolicy: { whileRevalidate: '1m', ifError: '1h' } })
   async overrides(): Promise<void> {}
 
+  @Invalidates({ domain: 'offers', name: 'own', scope: 'private', key: (segment: string) => segment })
+  @Cached({ domain: 'offers', scope: 'private' })
+  async own(_segment: string): Promise<void> {}
+
   @Cached({ domain: 'offers', revive: OfferModel })
   async revivedItems(): Promise<OfferModel[]> {
     return [];
@@ -197,6 +201,14 @@ export abstract class Refused {
   // @ts-expect-error a name belongs to keys
   @Invalidates({ domain: 'offers', all: true, name: 'Offers' })
   async nameForAll(): Promise<void> {}
+
+  // @ts-expect-error a scope belongs to keys
+  @Invalidates({ domain: 'offers', all: true, scope: 'private' })
+  async scopeForAll(): Promise<void> {}
+
+  // @ts-expect-error there is no such scope
+  @Cached({ domain: 'offers', scope: 'mine' })
+  async otherScope(): Promise<void> {}
 
   // @ts-expect-error there is no such moment
   @Invalidates({ domain: 'offers', all: true, when: 'before' })

@@ -55,6 +55,9 @@ void ({
   versionWindow: '2h',
   probe: async (key) => typeof key,
   partition: () => undefined,
+  scope: 'private',
+  hashKeys: true,
+  maxKeysInFlightPerPrincipal: 10,
   owner: 'team-offers',
   because: 'marketing changes at most hourly',
 } satisfies DomainPolicyConfig);
@@ -102,6 +105,8 @@ void ({ freshness, codec: 'yaml' } satisfies DomainPolicyConfig);
 void ({ freshness, probe: () => 1n } satisfies DomainPolicyConfig);
 // @ts-expect-error: partitions are texts
 void ({ freshness, partition: () => 5 } satisfies DomainPolicyConfig);
+// @ts-expect-error: scopes are public or private
+void ({ freshness, scope: 'shared' } satisfies DomainPolicyConfig);
 // @ts-expect-error: says yes or no
 void ({ freshness, isAbsent: () => 'maybe' } satisfies DomainPolicyConfig);
 
@@ -112,7 +117,7 @@ void ({ offers: { freshness: 'reference' }, balances: { softTtl: '1s' } } satisf
 
 // what one method overrides
 // is freshness within the class, never the class
-expectTypeOf<keyof FreshnessOverrides>().toEqualTypeOf<'softTtl' | 'hardTtl' | 'stalePolicy'>();
+expectTypeOf<keyof FreshnessOverrides>().toEqualTypeOf<'softTtl' | 'hardTtl' | 'stalePolicy' | 'scope'>();
 expectTypeOf<StalePolicy>().toEqualTypeOf<NonNullable<FreshnessOverrides['stalePolicy']>>();
 // @ts-expect-error: the class is the domain's
 void ({ freshness: 'reference' } satisfies FreshnessOverrides);

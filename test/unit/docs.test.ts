@@ -121,7 +121,7 @@ it.each<object>([
 
 describe('examples', () => {
   const NEST = found(
-    'ArgumentsHost Catch Controller ExceptionFilter Get Injectable Module NotFoundException OnModuleInit Param Res',
+    'ArgumentsHost Catch Controller ExceptionFilter Get Injectable Module NotFoundException OnModuleInit Param Query Res',
     /(\w+)/g,
   );
   /** What the examples take from the application that they stand in. */

@@ -9,7 +9,11 @@ export const plainJson: Codec = {
   encode: (value) => Buffer.from(JSON.stringify(value), 'utf8'),
   decode(bytes) {
     const text = bytes.toString('utf8');
-    return MAY_HIDE_PROTO.test(text) ? (JSON.parse(text, refuseProto) as unknown) : (JSON.parse(text) as unknown);
+    try {
+      return MAY_HIDE_PROTO.test(text) ? (JSON.parse(text, refuseProto) as unknown) : (JSON.parse(text) as unknown);
+    } catch (error) {
+      return unreadable(error);
+    }
   },
 };
 
@@ -27,8 +31,19 @@ export const richJson: Codec = {
   id: 2,
   name: 'json-rich',
   encode: (value) => Buffer.from(stringify(value, REDUCERS), 'utf8'),
-  decode: (bytes) => parse(bytes.toString('utf8'), REVIVERS) as unknown,
+  decode(bytes) {
+    try {
+      return parse(bytes.toString('utf8'), REVIVERS) as unknown;
+    } catch (error) {
+      return unreadable(error);
+    }
+  },
 };
+
+/** What parsers throw quotes the text, which is somebody's value. */
+function unreadable(error: unknown): never {
+  throw error instanceof TypeError ? error : new TypeError('not written by this codec');
+}
 
 const REDUCERS = {
   // In place of devalue's own way, which makes Uint8Array of a Buffer and writes the whole buffer that a view is part of.

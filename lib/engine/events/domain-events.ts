@@ -127,12 +127,13 @@ export class DomainEvents {
     this.rooms.parts.records.recordIn(recalled.map(({ domain }) => domain));
     const { parts, invalidations, writes } = this.rooms;
     const { domains, calls } = this;
-    const { clock, hub, store } = parts;
+    const { clock, hub, store, keys } = parts;
+    const tag = keys.tag.bind(keys);
     this.actions = new Actions(
       { clock, calls, invalidations, writes, refreshes, now: (key) => store.now(key) },
       mergeWindowMs,
     );
-    this.intake = new Intake({ rules, domains, calls, ledger: store.ledger, actions: this.actions, hub });
+    this.intake = new Intake({ rules, domains, calls, tag, ledger: store.ledger, actions: this.actions, hub });
   }
 
   /** Loads again what was invalidated without an event, as far as it is known how. Rejects as the queue does. */
@@ -242,11 +243,17 @@ export class DomainEvents {
           'leave the rule out.',
       );
     }
-    if (!policy.partition || rule.scope !== 'key') return;
+    if (rule.scope !== 'key') return;
+    const whose = policy.partition
+      ? 'is partitioned'
+      : this.domains.isPrivate(rule.domain, rule.name)
+        ? 'is private'
+        : undefined;
+    if (!whose) return;
     refuse(
       'CG_INVALID_RULE',
-      `Event rule ${rule.place}: key is refused, because domain '${rule.domain}' is partitioned and an event comes from nobody's ` +
-        'partition; use tags that the loads set, or all: true.',
+      `Event rule ${rule.place}: key is refused, because what it names in domain '${rule.domain}' ${whose} and an event comes from nobody; ` +
+        'use tags that the loads set, or all: true.',
     );
   }
 

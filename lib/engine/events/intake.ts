@@ -2,12 +2,13 @@ import { identityOf, readEvent, type DomainEvent } from '../../core/domain-event
 import { errorKind } from '../../core/errors.js';
 import type { FailedEvent } from '../../core/events.js';
 import type { Delivery, Failure, Verdict } from '../../core/event-source.js';
-import { domainGeneration, tagGeneration, type KeyPart } from '../../core/keys.js';
+import { domainGeneration, type KeyPart } from '../../core/keys.js';
 import type { Ledger } from '../../core/ledger.js';
 import { fingerprintOf, isBadOutput, type Rule, type RuleTarget } from '../../core/rules.js';
 import type { CallMaker } from '../call-maker.js';
 import type { Domains } from '../domains.js';
 import type { EventHub } from '../event-hub.js';
+import type { KeyMaker } from '../key-maker.js';
 import { modeOf } from '../invalidations.js';
 import type { ActionOutcome, Actions } from './actions.js';
 import type { Wanted } from './wanted.js';
@@ -21,6 +22,7 @@ export interface IntakeRooms {
   readonly rules: readonly Rule[];
   readonly domains: Domains;
   readonly calls: CallMaker;
+  readonly tag: KeyMaker['tag'];
   readonly ledger: Ledger;
   readonly actions: Actions;
   readonly hub: EventHub;
@@ -150,7 +152,7 @@ export class Intake {
     }
     const targets = rule.targets(event);
     if (rule.scope === 'tag') {
-      const generations = new Set(targets.map(({ name }) => tagGeneration(rule.domain, name)));
+      const generations = new Set(targets.map(({ name }) => this.rooms.tag(rule.domain, name)));
       return [...generations].map((generation) => ({ scope: 'tag', policy, generation, mode }));
     }
     if (targets.length === 0) return [];

@@ -5,7 +5,7 @@ import type { RefreshSkippedEvent } from '../../core/events.js';
 import type { PublishedEvent } from '../../core/domain-event.js';
 import type { Delivery, Verdict } from '../../core/event-source.js';
 import type { EntryKey } from '../../core/keys.js';
-import type { Policy } from '../../core/policy.js';
+import { isConfidential, type Policy } from '../../core/policy.js';
 import type { RefreshJob, RefreshQueue } from '../../core/refresh-job.js';
 import type { GuardedCall } from '../call.js';
 import type { CallMaker } from '../call-maker.js';
@@ -13,7 +13,7 @@ import type { Domains } from '../domains.js';
 import type { Rooms } from '../rooms.js';
 import type { PlannedCall, Remakes } from './remakes.js';
 import { Remaking } from './remaking.js';
-import { envelopeOf, jobIn } from './refresh-envelopes.js';
+import { RefreshEnvelopes } from './refresh-envelopes.js';
 
 /** Keys that may wait for their refresh in one process. */
 const MOST_WAITING = 10_000;
@@ -27,6 +27,7 @@ export type RefreshOutcome = 'loaded' | 'skipped' | 'away' | 'closed';
 export class Refreshes implements RefreshQueue {
   /** The latest job for each key that waits here. */
   private readonly waiting = new Map<EntryKey, RefreshJob>();
+  private readonly handedOver: RefreshEnvelopes;
   private readonly queues = new Map<string, PQueue>();
   private readonly running = new Set<Remaking>();
   private readonly underway = new Set<Promise<unknown>>();
@@ -39,7 +40,10 @@ export class Refreshes implements RefreshQueue {
     private readonly domains: Domains,
     private readonly calls: CallMaker,
     private readonly remakes: Remakes,
-  ) {}
+  ) {
+    const { codecs, sealing } = rooms.parts;
+    this.handedOver = new RefreshEnvelopes(codecs, sealing);
+  }
 
   /** Resolves at once; several jobs for one key that waits become the last of them. */
   async enqueue(jobs: readonly RefreshJob[]): Promise<void> {
@@ -54,8 +58,12 @@ export class Refreshes implements RefreshQueue {
 
   /** The jobs as other processes take them. */
   envelopes(jobs: readonly RefreshJob[]): PublishedEvent[] {
-    const { ids, codecs } = this.rooms.parts;
-    return jobs.map((job) => envelopeOf(job, ids.token(), codecs));
+    return jobs.map((job) => this.handedOver.put(job, this.rooms.parts.ids.token()));
+  }
+
+  /** Whether a job says what must not be written down for others to read. */
+  staysHere(domain: string): boolean {
+    return isConfidential(this.domains.policy(domain));
   }
 
   /** Does what other processes have handed over, each when it is its turn in its domain. Never rejects. */
@@ -86,7 +94,7 @@ export class Refreshes implements RefreshQueue {
   }
 
   private async taken(event: unknown): Promise<Verdict> {
-    const job = jobIn(event, this.rooms.parts.codecs);
+    const job = this.handedOver.take(event);
     if (!job) return { kind: 'poison', reason: 'it is no refresh that this version knows' };
     const outcome = await this.perform(job);
     if (outcome === 'away') return { kind: 'later', reason: 'the store is away' };
@@ -136,7 +144,10 @@ export class Refreshes implements RefreshQueue {
   private async callFor(job: RefreshJob): Promise<GuardedCall | SkipReason> {
     const planned = await this.plan(job);
     if (typeof planned === 'string') return planned;
-    const call = this.calls.call(planned.target, planned.load);
+    const { target } = planned;
+    // It would run with nobody's permissions, or with those that the application's function invents outside of a request.
+    if (this.domains.policy(target.domain, target, target.origin).scope === 'private') return 'private';
+    const call = this.calls.call(target, planned.load);
     return call?.key === job.key ? call : 'no-arguments';
   }
 
@@ -146,7 +157,7 @@ export class Refreshes implements RefreshQueue {
     if (remake.kind === 'request-scoped') return remake.kind;
     if (remake.kind === 'loader') return keyInput === undefined ? 'not-recordable' : remake.plan(keyInput);
     const known = args ?? (await this.rooms.parts.records.argumentsOf(key));
-    if (known === undefined) return 'no-arguments';
+    if (known === undefined) return this.staysHere(domain) ? 'not-recordable' : 'no-arguments';
     return known === 'not-recordable' ? known : remake.plan(known);
   }
 

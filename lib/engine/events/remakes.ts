@@ -2,7 +2,7 @@ import { CacheGuardConfigError } from '../../core/errors.js';
 import { OptionsChecker } from '../../core/field-checker.js';
 import type { KeyPart } from '../../core/keys.js';
 import type { LoadContext, ReadTarget } from '../../core/targets.js';
-import type { Loader } from '../call-maker.js';
+import type { Loader } from '../projecting.js';
 
 /** What a call of a guarded method would read, and how it would load it. */
 export interface PlannedCall {
@@ -19,7 +19,7 @@ export type Remake =
   | { readonly kind: 'loader'; plan(key: KeyPart): PlannedCall };
 
 /** What `loader` takes besides the function: a read target with whatever does not depend on the key. */
-export interface LoaderTarget extends Omit<ReadTarget, 'key' | 'tags' | 'signal'> {
+export interface LoaderTarget extends Omit<ReadTarget, 'key' | 'tags' | 'signal' | 'scope' | 'principal'> {
   /** As the readers give them; without them, invalidations of a tag would no longer reach what was loaded here. */
   readonly tags?: (key: KeyPart) => readonly string[];
 }
@@ -33,6 +33,7 @@ const FIELDS = [
   'stalePolicy',
   'revive',
   'plain',
+  'project',
   'aliasing',
   'origin',
 ] satisfies (keyof LoaderTarget)[];

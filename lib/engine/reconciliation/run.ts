@@ -27,7 +27,7 @@ const LEAST_REST_MS = 1;
 const LONGEST_REST_MS = 10;
 
 export interface RunRooms {
-  readonly parts: Pick<EngineParts, 'store' | 'clock' | 'hub' | 'records'>;
+  readonly parts: Pick<EngineParts, 'store' | 'clock' | 'hub' | 'records' | 'sealing'>;
   readonly invalidations: Pick<Invalidations, 'keys'>;
   /** Has loaded again what can be. */
   readonly refresh: (jobs: readonly RefreshJob[]) => Promise<void>;
@@ -97,7 +97,7 @@ export class Run {
   /** What readers take for current and can be named to the source. */
   private async candidates(step: readonly WalkedEntry[]): Promise<Candidate[]> {
     const decoded = step.flatMap(({ key, bytes }) => {
-      const kept = keptVersionOf(bytes);
+      const kept = this.keptIn(key, bytes);
       return kept ? [{ key, kept }] : [];
     });
     const trusted = await this.withoutInvalidated(decoded);
@@ -105,6 +105,10 @@ export class Run {
     const named = trusted.flatMap((one, i) => (records[i] ? [{ ...one, call: records[i] }] : []));
     this.unchecked += trusted.length - named.length;
     return named;
+  }
+
+  private keptIn(key: EntryKey, found: Buffer | undefined): KeptVersion | undefined {
+    return keptVersionOf(found, (bytes) => this.rooms.parts.sealing.decode(this.policy, key, bytes));
   }
 
   /** Those of which a tag or the domain was invalidated are known to be old. */
@@ -148,7 +152,7 @@ export class Run {
    */
   private async repair({ key, kept, says, call }: Drifted, askedAt: Instant): Promise<RefreshJob | undefined> {
     const { store, clock } = this.rooms.parts;
-    const now = keptVersionOf((await store.read(key, [])).bytes);
+    const now = this.keptIn(key, (await store.read(key, [])).bytes);
     if (!now) return undefined;
     const nowMs = store.now(key);
     const askedMs = nowMs - elapsedSince(askedAt, clock);

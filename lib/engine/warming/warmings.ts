@@ -35,6 +35,13 @@ export class Warmings {
         { domain, field: 'warming.domain' },
       );
     }
+    if (policy.scope === 'private' && this.parts.keys.caller() === undefined) {
+      throw new CacheGuardError(
+        'CG_UNUSABLE_KEY',
+        `Warming '${name}': domain '${domain}' is private, and whose values are meant is not known here; warm them within their context.`,
+        { domain, field: 'principal' },
+      );
+    }
     if (policy.partition && policy.partition() === undefined) {
       throw new CacheGuardError(
         'CG_UNUSABLE_KEY',

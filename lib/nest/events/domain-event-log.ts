@@ -23,6 +23,7 @@ const NEVER_LOADED: Readonly<Partial<Record<RefreshSkippedEvent['reason'], strin
   'no-method': 'no method or loader is known for its keys',
   'not-recordable': 'the arguments of its calls cannot be recorded; give them in the rule',
   'no-arguments': 'the event gave no arguments, and none are recorded',
+  private: 'they are private, and a load in the background has the permissions of nobody',
   'request-scoped': 'its method is of a class that is made for each request',
 };
 

@@ -58,7 +58,11 @@ export class FleetRefreshes implements RefreshQueue {
   async enqueue(jobs: readonly RefreshJob[]): Promise<void> {
     // The server was too old for the store: what is cached is this process's own.
     if (!this.store.remote) return this.local.enqueue(jobs);
-    await this.publisher.append(this.stream, this.local.envelopes(jobs), { maxLength: MOST_WAITING });
+    const handedOver = jobs.filter(({ domain }) => !this.local.staysHere(domain));
+    if (handedOver.length < jobs.length)
+      await this.local.enqueue(jobs.filter(({ domain }) => this.local.staysHere(domain)));
+    if (handedOver.length === 0) return;
+    await this.publisher.append(this.stream, this.local.envelopes(handedOver), { maxLength: MOST_WAITING });
   }
 
   async close(): Promise<void> {

@@ -2,10 +2,10 @@ import { CacheGuardError, describeValue } from '../../core/errors.js';
 import { DerivedKey } from '../../core/keys.js';
 import { atOnce, readRule, type Rule } from '../../core/rules.js';
 import type { Remake } from '../../engine/events/remakes.js';
-import { planRead } from '../cached.decorator.js';
 import type { GuardedMethod } from '../guarded-hosts.js';
 import { spaceOf, type CachedDefinition, type FollowsDefinition } from '../metadata.js';
 import { callOn } from '../method-wrapper.js';
+import { planRead } from '../planned-read.js';
 
 /** The rules that the `@Follows` of a method stand for. @throws CacheGuardConfigError (`CG_INVALID_RULE`) */
 export function followRules({ place, following }: GuardedMethod): Rule[] {

@@ -12,6 +12,8 @@ import type { WarmingReport } from '../../core/warming.js';
 import { CacheGuard } from '../../engine/cache-guard.js';
 import { Domains } from '../../engine/domains.js';
 import type { Settings } from '../options.js';
+import type { CachedDefinition } from '../metadata.js';
+import { invalidDecoration } from '../method-wrapper.js';
 import { CLOCK, SETTINGS } from '../tokens.js';
 import { cachedOf, warmedMethods, type WarmedMethodOfHost } from './warmed-methods.js';
 import { WarmingBar } from './warming-bar.js';
@@ -28,6 +30,7 @@ import {
 const GATE_PAUSE_MS = 500;
 /** Processes that start at different times come to the same warming at different times; one of them does it. */
 const REST_SHARE = 0.8;
+const NOBODY = 'at the start there is nobody for whom it could be loaded; leave it out';
 
 interface Job {
   readonly options: WarmingOptions;
@@ -59,7 +62,8 @@ export class WarmingStarter {
     const names = new Set<string>();
     for (const { options, schedule } of this.jobs) {
       const { name, domain, tiers } = readWarming(options);
-      this.domains.policy(domain, undefined, `warming '${name}'`);
+      if (this.domains.policy(domain, undefined, `warming '${name}'`).scope === 'private')
+        refuseWarming('domain', domain, `it is private, and ${NOBODY}`, name);
       if (names.has(name)) refuseWarming('name', name, 'give each warming a name of its own');
       names.add(name);
       const again = schedule.everyMs !== undefined || schedule.afterLoss;
@@ -174,6 +178,7 @@ export class WarmingStarter {
           "give a singleton of the application and its @Cached method, such as [OfferService, 'find']",
         );
       }
+      if (this.isPrivate(cached)) refuseWarming('method', method, `it is private, and ${NOBODY}`);
       if (cached.domain !== domain)
         refuseWarming('domain', domain, `the method caches in domain '${cached.domain}'; name that one`);
       return { ...input, host, method: method!, args: bound(input.args, environment) };
@@ -191,7 +196,12 @@ export class WarmingStarter {
     }
   }
 
+  private isPrivate({ domain, keeping: { scope } }: CachedDefinition): boolean {
+    return this.domains.policy(domain, { scope }).scope === 'private';
+  }
+
   private fromDecorator({ host, method, place, options, cached }: WarmedMethodOfHost): Job {
+    if (this.isPrivate(cached)) throw invalidDecoration('@Warmed', place, `it is private, and ${NOBODY}`);
     const { name = place.replaceAll(/[^\w.-]/g, '_').slice(0, 64), args } = options;
     const pace = Object.entries(options).filter(([field]) => !SCHEDULE_FIELDS.includes(field));
     const warmed: WarmingOptions = {

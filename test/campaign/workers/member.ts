@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { Module, type DynamicModule, type INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { CacheGuard, CacheGuardModule } from '../../../lib/index.js';
+import { CacheGuard, CacheGuardModule, type LoadContext, type ReadTarget } from '../../../lib/index.js';
 import { domainRules } from '../../history/history.js';
 import { Recorder } from '../../history/recorder.js';
 import { serve } from '../../support/worker-main.js';
@@ -30,12 +30,12 @@ let watchdog: NodeJS.Timeout | undefined;
 /** A guard that tells some readers an old value: a planted defect. */
 function lying(guard: CacheGuard, share: number, random: Random): CacheGuard {
   const first = new Map<string, unknown>();
-  const getOrLoad: CacheGuard['getOrLoad'] = async (target, load) => {
+  const getOrLoad = async <T>(target: ReadTarget<T>, load: (context: LoadContext<T>) => Promise<T>): Promise<T> => {
     const value = await guard.getOrLoad(target, load);
     if (target.domain !== 'balances') return value;
     const name = target.key as string;
     if (!first.has(name)) first.set(name, value);
-    return random.chance(share) ? (first.get(name) as typeof value) : value;
+    return random.chance(share) ? (first.get(name) as T) : value;
   };
   return new Proxy(guard, {
     get: (target, field) => {

@@ -1,3 +1,4 @@
+import { createSecretKey } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { Cluster, Redis } from 'ioredis';
 import { CacheGuard, type CacheGuardEvent, type DomainPolicies, type Store } from 'nestjs-cache-guard';
@@ -12,6 +13,7 @@ import { systemClock, systemIds } from '../../../lib/adapters/system.js';
 import type { MakeBreaker } from '../../../lib/core/breaker.js';
 import type { Ids } from '../../../lib/core/ids.js';
 import type { Signal } from '../../../lib/core/store.js';
+import type { Sealer } from '../../../lib/core/sealing.js';
 import type { ThrownCodec } from '../../../lib/core/thrown.js';
 import { Domains } from '../../../lib/engine/domains.js';
 import { uniqueNamespace } from '../../support/namespace.js';
@@ -36,6 +38,12 @@ export interface MemberOptions {
   readonly ids?: Partial<Ids>;
   readonly thrown?: ThrownCodec;
   readonly makeBreaker?: MakeBreaker;
+  /** For the domains that encrypt. */
+  readonly sealer?: Sealer;
+  /** For the domains whose values have owners. */
+  readonly principal?: () => unknown;
+  /** For the domains that hide their keys. */
+  readonly keySecret?: string;
   /** `true` gives a process in memory what Redis gives it: heartbeats, and a tier in memory before the store. */
   readonly remote?: boolean;
   /** `false`: it does nothing of what is due in the fleet from time to time. */
@@ -159,7 +167,18 @@ export class Fleet {
     const store = new TellingStore(inner, options.remote);
     const thrown = options.thrown ? { thrown: options.thrown } : {};
     const breaker = options.makeBreaker ? { makeBreaker: options.makeBreaker } : {};
-    const guard = new CacheGuard({ domains, store, clock, ids, codecs: new Codecs(), ...thrown, ...breaker });
+    const sealer = options.sealer ? { sealer: options.sealer } : {};
+    const guard = new CacheGuard({
+      domains,
+      store,
+      clock,
+      ids,
+      codecs: new Codecs(),
+      ...thrown,
+      ...breaker,
+      ...sealer,
+      ...means(options),
+    });
     const member = new Member(guard, store, ids.process);
     this.members.push(member);
     options.prepare?.(store);
@@ -242,6 +261,10 @@ export class Fleet {
     this.finally(() => client.disconnect());
     return { client };
   }
+}
+
+function means({ principal, keySecret }: MemberOptions) {
+  return { principal, keySecret: keySecret === undefined ? undefined : createSecretKey(Buffer.from(keySecret)) };
 }
 
 /** One process that closes must not close what the others use. */

@@ -131,6 +131,7 @@ describe('asInner', () => {
   it('cannot be contained where nothing vouches for it', () => {
     const critical = resolvePolicy('inner', { freshness: 'critical' });
     const personal = resolvePolicy('inner', { freshness: 'experience', partition: () => 'me' });
+    const own = resolvePolicy('inner', { freshness: 'experience', scope: 'private' });
     const validated = resolvePolicy('inner', {
       freshness: 'experience',
       stalePolicy: 'validate',
@@ -139,6 +140,11 @@ describe('asInner', () => {
     expect(asInner(critical, entry, outer).uncacheable).toBe('inner-critical');
     expect(asInner(personal, entry, outer).uncacheable).toBe('inner-private');
     expect(asInner(personal, entry, { ...outer, partition: personal.partition }).uncacheable).toBeUndefined();
+    expect(asInner(own, entry, outer).uncacheable).toBe('inner-private');
+    expect(asInner(own, entry, outer, undefined, true).uncacheable).toBe('inner-private');
+    expect(asInner(own, entry, own, undefined, false).uncacheable).toBe('inner-private');
+    expect(asInner(own, entry, own, undefined, true).uncacheable).toBeUndefined();
+    expect(asInner(inner, entry, own, undefined, false).uncacheable).toBeUndefined();
     expect(asInner(validated, entry, outer).uncacheable).toBe('inner-uncacheable');
     expect(asInner(inner, undefined, outer)).toMatchObject({ softMs: 0, hardMs: 0, uncacheable: 'inner-uncacheable' });
   });

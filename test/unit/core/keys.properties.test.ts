@@ -1,7 +1,9 @@
+import { createSecretKey } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CacheGuardError } from '../../../lib/core/errors.js';
+import { keyedHiding, type HideSegment } from '../../../lib/core/key-hiding.js';
 import { argsKey, entryKey, keySegment, tagGeneration } from '../../../lib/core/keys.js';
 
 const derived = (args: readonly unknown[]): string => keySegment(argsKey(...args));
@@ -87,15 +89,20 @@ function reversed(value: unknown): unknown {
   return value;
 }
 
-const keyOf = ({
-  key,
-  ...rest
-}: {
-  domain: string;
-  key: unknown;
-  name?: string | undefined;
-  partition?: string | undefined;
-}) => entryKey({ ...rest, segment: keySegment(key) });
+const keyOf = (
+  {
+    key,
+    ...rest
+  }: {
+    domain: string;
+    key: unknown;
+    name?: string | undefined;
+    partition?: string | undefined;
+    principal?: string | undefined;
+  },
+  hide?: HideSegment,
+) => entryKey({ ...rest, segment: keySegment(key) }, hide);
+const hide = keyedHiding(createSecretKey(Buffer.alloc(32, 7)), 'd');
 
 describe('derived keys', () => {
   it('are equal exactly for equal arguments, among confusable ones', () => {
@@ -156,7 +163,8 @@ describe('every key', () => {
         }),
         fc.option(anyText, { nil: undefined }),
         fc.option(anyText, { nil: undefined }),
-        (key, name, partition) => {
+        fc.option(anyText, { nil: undefined }),
+        (key, name, partition, principal) => {
           let segment: string;
           try {
             segment = keySegment(key);
@@ -166,17 +174,19 @@ describe('every key', () => {
             return;
           }
           expect(segment).toMatch(/^[snibh]\.[A-Za-z0-9_.-]{1,43}$/);
-          const whole = entryKey({ domain: 'd'.repeat(64), name, partition, segment });
-          expect(whole.length).toBeLessThan(300);
-          expect(whole).toMatch(/^[A-Za-z0-9_.:-]+$/);
-          expect(whole.split(':')).toHaveLength(4);
+          for (const hiding of [undefined, hide]) {
+            const whole = entryKey({ domain: 'd'.repeat(64), name, partition, principal, segment }, hiding);
+            expect(whole.length).toBeLessThan(300);
+            expect(whole).toMatch(/^[A-Za-z0-9_.:-]+$/);
+            expect(whole.split(':')).toHaveLength(principal === undefined ? 4 : 5);
+          }
         },
       ),
       { numRuns: 1_000 },
     );
   });
 
-  it('is another one for another domain, name, partition or key', () => {
+  it('is another one for another domain, name, partition, principal or key, also where it is hidden', () => {
     const part = fc.option(fc.oneof(tinyText, anyText), { nil: undefined });
     const parts = fc.record(
       {
@@ -184,6 +194,7 @@ describe('every key', () => {
         // A method's name is never empty; `''` stands for the domain's own space, as leaving it out does.
         name: part.map((name) => name || undefined),
         partition: part,
+        principal: part,
         key: fc.oneof(tinyText, tiny).filter((key) => key !== '' && key !== null && key !== undefined && key === key),
       },
       { noNullPrototype: true },
@@ -191,6 +202,7 @@ describe('every key', () => {
     fc.assert(
       fc.property(parts, parts, (a, b) => {
         expect(keyOf(a) === keyOf(b)).toBe(isDeepStrictEqual(a, b));
+        expect(keyOf(a, hide) === keyOf(b, hide)).toBe(isDeepStrictEqual(a, b));
       }),
       { numRuns: 2_000 },
     );

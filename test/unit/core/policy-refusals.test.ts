@@ -3,6 +3,7 @@ import { resolvePolicy } from '../../../lib/core/resolve-policy.js';
 import { expectRefusal, refusal, resolve } from './policies.js';
 
 const experience = { freshness: 'experience' } as const;
+const RECONCILE = { every: '1m', versions: async () => [] };
 
 describe('contradictions and nonsense', () => {
   it.each<[field: string, value: unknown, config: object, mend: RegExp | string]>([
@@ -49,6 +50,12 @@ describe('contradictions and nonsense', () => {
     ['lease.keys', null, { lease: { keys: null } }, 'all, none'],
     ['lease.duraton', '5s', { lease: { duraton: '5s' } }, 'keys, duration'],
     ['backoff.min', 5, { backoff: { min: 5 } }, 'base, max'],
+    ['scope', 'shared', { scope: 'shared' }, 'public, private'],
+    ['scope', null, { scope: null }, 'public, private'],
+    ['scope', 'private', { scope: 'private', reconcile: RECONCILE }, 'leave one of the two out'],
+    ['hashKeys', true, { hashKeys: true, reconcile: RECONCILE }, 'or set encrypt'],
+    ['hashKeys', 'yes', { hashKeys: 'yes' }, 'true or false'],
+    ['maxKeysInFlightPerPrincipal', 0, { maxKeysInFlightPerPrincipal: 0 }, 'from 1'],
     ['maxKeysInFlight', '5', { maxKeysInFlight: '5' }, 'whole number'],
     ['compressAbove', true, { compressAbove: true }, 'whole number'],
     ['schemaVersion', '', { schemaVersion: '' }, 'text or a number'],

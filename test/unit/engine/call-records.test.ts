@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Codecs } from '../../../lib/adapters/codecs/index.js';
 import type { Records } from '../../../lib/core/fleet-notes.js';
 import { DerivedKey } from '../../../lib/core/keys.js';
+import { Sealing } from '../../../lib/core/sealing.js';
 import { resolvePolicy } from '../../../lib/core/resolve-policy.js';
 import type { GuardedCall } from '../../../lib/engine/call.js';
 import { CallRecords } from '../../../lib/engine/call-records.js';
@@ -20,7 +21,7 @@ function setUp() {
     },
     get: async (keys) => keys.map((key) => kept.get(key)),
   };
-  const calls = new CallRecords({ records }, new Codecs());
+  const calls = new CallRecords({ records }, new Codecs(), new Sealing(undefined, () => false));
   calls.recordIn(['offers']);
   return { records, calls, kept, ttls };
 }

@@ -2,9 +2,21 @@ import { describe, expect, it } from 'vitest';
 import { Codecs } from '../../../lib/adapters/codecs/index.js';
 import { DerivedKey } from '../../../lib/core/keys.js';
 import type { RefreshJob } from '../../../lib/core/refresh-job.js';
-import { envelopeOf, jobIn } from '../../../lib/engine/events/refresh-envelopes.js';
+import { Sealing, type Sealer } from '../../../lib/core/sealing.js';
+import { RefreshEnvelopes } from '../../../lib/engine/events/refresh-envelopes.js';
 
 const codecs = new Codecs();
+const inverted = (bytes: Buffer): Buffer => Buffer.from(bytes.map((byte) => 255 - byte));
+/** Whoever reads it sees nothing, and what was moved is noticed. */
+const inverting: Sealer = {
+  seal: (plain, bound) => Buffer.concat([inverted(plain), bound]),
+  open(sealed, bound) {
+    if (!sealed.subarray(-bound.length).equals(bound)) throw new Error('from another place');
+    return inverted(sealed.subarray(0, -bound.length));
+  },
+};
+const plain = new RefreshEnvelopes(codecs, new Sealing(undefined, () => false));
+const sealed = new RefreshEnvelopes(codecs, new Sealing(inverting, (domain) => domain === 'offers'));
 const JOB: RefreshJob = {
   domain: 'offers',
   name: 'best',
@@ -19,8 +31,8 @@ class Money {
 }
 
 /** As it comes out of a stream. */
-const handedOver = (job: RefreshJob): RefreshJob | undefined =>
-  jobIn(JSON.parse(JSON.stringify(envelopeOf(job, '1', codecs))), codecs);
+const handedOver = (job: RefreshJob, envelopes = plain): RefreshJob | undefined =>
+  envelopes.take(JSON.parse(JSON.stringify(envelopes.put(job, '1'))));
 
 describe('a job that is handed over', () => {
   it.each([
@@ -31,6 +43,7 @@ describe('a job that is handed over', () => {
     { ...JOB, keyInput: { segment: 'gold', at: new Date(5) } },
   ])('comes as it was (%#)', (job) => {
     expect(handedOver(job)).toEqual(job);
+    expect(handedOver(job, sealed)).toEqual(job);
   });
 
   it('keeps a key that was derived from arguments', () => {
@@ -46,7 +59,7 @@ describe('a job that is handed over', () => {
 });
 
 describe('what is no job', () => {
-  const envelope = envelopeOf(JOB, '1', codecs);
+  const envelope = plain.put(JOB, '1');
   const text = (job: unknown) => ({ ...envelope, data: { job } });
   const written = (job: object) => text(codecs.forEncoding('json', 'rich').encode(job).toString());
 
@@ -68,6 +81,24 @@ describe('what is no job', () => {
     written({ ...JOB, keyInput: {}, args: 'gold' }),
     written({ ...JOB, keyInput: {}, sinceMs: '7' }),
   ])('is not taken for one (%#)', (given) => {
-    expect(jobIn(given, codecs)).toBeUndefined();
+    expect(plain.take(given)).toBeUndefined();
+    expect(sealed.take(given)).toBeUndefined();
+  });
+
+  it('is one of a domain that encrypts, readable', () => {
+    expect(sealed.take(envelope)).toBeUndefined();
+    expect(sealed.take(plain.put({ ...JOB, domain: 'rates' }, '1'))).toMatchObject({ domain: 'rates' });
+  });
+
+  it('is what cannot be opened', () => {
+    const job = sealed.put(JOB, '1');
+    expect(JSON.stringify(job)).not.toContain('gold');
+    expect(plain.take(job)).toBeUndefined();
+    expect(sealed.take({ ...job, data: { sealed: Buffer.from('forged').toString('base64') } })).toBeUndefined();
+  });
+
+  it('is not what comes for a domain that only others know', () => {
+    const other = new RefreshEnvelopes(codecs, new Sealing(inverting, () => false));
+    expect(other.take(sealed.put(JOB, '1'))).toEqual(JOB);
   });
 });

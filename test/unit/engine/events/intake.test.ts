@@ -3,7 +3,7 @@ import { MemoryLedger } from '../../../../lib/adapters/memory/memory-ledger.js';
 import type { DomainEventsEvent } from '../../../../lib/core/events.js';
 import { CacheGuardError } from '../../../../lib/core/errors.js';
 import { readRule, type EventRule } from '../../../../lib/core/rules.js';
-import { entryKey, keySegment } from '../../../../lib/core/keys.js';
+import { entryKey, keySegment, tagGeneration } from '../../../../lib/core/keys.js';
 import type { CallMaker } from '../../../../lib/engine/call-maker.js';
 import { Domains } from '../../../../lib/engine/domains.js';
 import { EventHub } from '../../../../lib/engine/event-hub.js';
@@ -38,7 +38,7 @@ function setUp(
   const calls = { keyOrRefuse } as CallMaker;
   const actions = { do: async (one: Wanted) => (wanted.push(one), outcome(one)) } as unknown as Actions;
   const parsed = rules.map((rule, i) => readRule(rule as EventRule, `rules[${i}]`));
-  const intake = new Intake({ rules: parsed, domains, calls, ledger, actions, hub });
+  const intake = new Intake({ rules: parsed, domains, calls, tag: tagGeneration, ledger, actions, hub });
   const take = (events: readonly unknown[], source = 'here') =>
     intake.take(
       source,

@@ -1,0 +1,124 @@
+import { breakingOn, breakingUnit } from './breaking.mjs';
+
+const BYPASS = 'http-bypass';
+const ORDER = 'http-order';
+const FACE = 'http-face';
+const route = breakingOn('e2e', 13);
+const rule = breakingUnit(13);
+
+/**
+ * Of routes: whose answer is kept for whom, and what is said about it.
+ *
+ * @type {import('./breaking.mjs').Mutation[]}
+ */
+export const httpMutations = [
+  route(
+    'route: who sends Authorization shares',
+    'nest/http/route-read.ts',
+    "if (headers['authorization'] !== undefined && !keyedHeaders.has('authorization')) return true;",
+    '',
+    [BYPASS, 'Authorization goes to the handler, and is not kept [Express]'],
+  ),
+  route(
+    'route: who sends a cookie shares',
+    'nest/http/route-read.ts',
+    'return [...cookies.keys()].some((name) => !keyedCookies.has(name));',
+    'return false;',
+    [BYPASS, 'a cookie beside goes to the handler, and is not kept [Fastify]'],
+  ),
+  route(
+    'route: every method is cached',
+    'nest/http/route-read.ts',
+    "if (!settings.methods.has(request.method)) return 'method';",
+    '',
+    [BYPASS, 'another method goes to the handler, and is not kept [Express]'],
+  ),
+  route(
+    'route: a body is overlooked',
+    'nest/http/route-read.ts',
+    "if (isRead && hasBody(request)) return 'body';",
+    '',
+    [BYPASS, 'a body in pieces goes to the handler, and is not kept [Fastify]'],
+  ),
+  route(
+    'route: a cookie that a handler sets is lost on hits',
+    'nest/http/route-read.ts',
+    "if (cookies > before.cookies) return 'set-cookie';",
+    '',
+    [BYPASS, 'Set-Cookie goes to the handler, and is not kept [Express]'],
+  ),
+  route(
+    'route: a handler that takes the response is cached',
+    'nest/http/route-plan.ts',
+    'bypass ??= ALWAYS.get(kind) ?? ',
+    'bypass ??= ',
+    [BYPASS, '@Res({ passthrough }) goes to the handler, and is not kept [Express]'],
+  ),
+  route(
+    'route: an explicit key that gives nothing is the key of no arguments',
+    'nest/http/route-key-of.ts',
+    'if (key !== undefined && key !== null) return key;',
+    'return key;',
+    [BYPASS, 'no key goes to the handler, and is not kept [Express]'],
+  ),
+  route(
+    'route: path parameters that the handler does not take are no part of the key',
+    'nest/http/route-key-of.ts',
+    'if (intact.length === 0) hidden[source] = without(given[source], plan.taken[source]);',
+    '',
+    [ORDER, 'a path parameter that the handler does not take makes another key [Express]'],
+  ),
+  route(
+    'route: the paths of one handler share',
+    'nest/http/route-key-of.ts',
+    'path: plan.severalPaths ? request.pattern : undefined',
+    'path: undefined',
+    [ORDER, 'one of two paths makes another key [Fastify]'],
+  ),
+  route(
+    'route: a tenant’s answer is for everybody downstream',
+    'nest/http/route-read.ts',
+    "return scope === 'public' && !partition && !unseen && !keyedHeaders.has('authorization');",
+    "return scope === 'public' && !unseen && !keyedHeaders.has('authorization');",
+    [
+      FACE,
+      '/tenant: Cache-Control is private, max-age=600, stale-while-revalidate=3000, stale-if-error=85800 [Express]',
+    ],
+  ),
+  route(
+    'route: an answer with a cookie may be kept downstream',
+    'nest/http/route-answer.ts',
+    'if (this.face.cookies() > 0) return `private, ${NO_STORE}`;',
+    '',
+    [FACE, 'with a cookie is nobody else’s, whoever sets it [Express]'],
+  ),
+  route(
+    'route: what the application says is overridden',
+    'nest/http/route-answer.ts',
+    "if (control !== undefined && face.get('cache-control') === undefined)",
+    'if (control !== undefined)',
+    [FACE, 'overrides nothing that the application says, and comes behind it [Express]'],
+  ),
+  route(
+    'route: Express goes by its own rules for If-None-Match',
+    'nest/http/answer-hooks.ts',
+    "Object.defineProperty(response.req, 'fresh', { value: false, configurable: true });",
+    '{}',
+    [FACE, 'answers 304 to who has it, and 200 to who does not, GET and HEAD [Express]'],
+  ),
+  rule('route: an undeclared parameter is overlooked', 'core/http/query.ts', '!declared.has(name) || ', '', [
+    'core/http-keys',
+    'another parameter is refused',
+  ]),
+  rule('route: a parameter may be there twice', 'core/http/query.ts', ' || names.has(name)', '', [
+    'core/http-keys',
+    'a parser that keeps one of two is not trusted',
+  ]),
+  rule(
+    'route: a critical answer may be kept downstream',
+    'core/http/cache-control.ts',
+    "policy.freshness === 'critical' || ",
+    '',
+    ['core/http-headers', 'critical'],
+  ),
+];

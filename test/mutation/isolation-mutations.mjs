@@ -1,0 +1,156 @@
+import { breaking, breakingOn, breakingUnit } from './breaking.mjs';
+
+const PRIVATE = '13-private';
+const HIDDEN = '13-hidden-keys';
+const METHODS = 'private-methods';
+const BACKGROUND = 'private-background';
+const breaks = breaking(13);
+const shows = breakingOn('e2e', 13);
+
+/**
+ * Of whose values are, and of what keys say about people.
+ *
+ * @type {import('./breaking.mjs').Mutation[]}
+ */
+export const isolationMutations = [
+  breaks(
+    'isolation: the principal is no part of the key',
+    'core/keys.ts',
+    "`${shared}:${hide(segment(principal), 'principal')}:${hide(last, 'key')}`",
+    "`${shared}:${hide(last, 'key')}`",
+    [PRIVATE, 'is given to its principal only, however people interleave (property) [memory]'],
+  ),
+  breakingUnit(13)(
+    'isolation: principal and partition share a place',
+    'core/keys.ts',
+    "`${shared}:${hide(segment(principal), 'principal')}:${hide(last, 'key')}`",
+    "`${shared}${hide(segment(principal), 'principal')}:${hide(last, 'key')}`",
+    ['core/keys.properties', 'is bounded and of a safe alphabet, or refused with a code'],
+  ),
+  breaks(
+    'isolation: nobody is somebody',
+    'engine/key-maker.ts',
+    "this.hub.emit({ type: 'no-principal', domain, error });\n    return undefined;",
+    "this.hub.emit({ type: 'no-principal', domain, error });\n    return 'nobody';",
+    [PRIVATE, 'and has no owner that can be told is not cached, counted, and shared with nobody [memory]'],
+  ),
+  breaks(
+    'isolation: whatever is given is a principal',
+    'engine/key-maker.ts',
+    "if (typeof principal === 'string' && principal !== '') return principal;",
+    'if (principal !== undefined) return String(principal);',
+    [PRIVATE, 'and whose principal is no text is refused, without telling what it is [memory]'],
+  ),
+  breaks(
+    "isolation: read in somebody else's name",
+    'engine/call-maker.ts',
+    'if (caller !== undefined && caller !== principal) refuseOther(target.domain);',
+    '',
+    [PRIVATE, 'is read and written in nobody else’s name [memory]'],
+  ),
+  breaks(
+    'isolation: a private value is kept in a public one',
+    'core/composition.ts',
+    "if (inner.scope === 'private' && !(outer.scope === 'private' && sameOwner)) return 'inner-private';",
+    '',
+    [PRIVATE, 'a private value makes the public one uncacheable that is made from it [memory]'],
+  ),
+  breaks(
+    'isolation: a value of one principal is kept in that of another',
+    'engine/served.ts',
+    'const sameOwner = call.principal === frame.call.principal;',
+    'const sameOwner = true;',
+    [PRIVATE, 'so does one of somebody else, and one whose owner is not known [memory]'],
+  ),
+  breaks(
+    'isolation: one principal takes all keys in flight',
+    'engine/flights.ts',
+    'if ((this.perPrincipal.get(principal) ?? 0) < maxKeysInFlightPerPrincipal) return principal;',
+    'if (maxKeysInFlightPerPrincipal > 0) return principal;',
+    [PRIVATE, 'one principal cannot take all keys in flight [memory]'],
+  ),
+  breaks(
+    'isolation: what has landed still counts for its principal',
+    'engine/flights.ts',
+    'if (principal !== undefined) this.hasLanded(principal);',
+    '',
+    [PRIVATE, 'one principal cannot take all keys in flight [memory]'],
+  ),
+  breaks(
+    'isolation: the key itself is not hidden',
+    'core/keys.ts',
+    "? `${shared}:${hide(last, 'key')}`",
+    '? `${shared}:${last}`',
+    [HIDDEN, 'show nothing in Redis, in events, in errors [redis]'],
+  ),
+  breaks(
+    'isolation: tags are not hidden',
+    'core/keys.ts',
+    "return `t:${domain}:${hide(segment(String(tag)), 'tag')}`;",
+    'return `t:${domain}:${segment(String(tag))}`;',
+    [HIDDEN, 'show nothing in Redis, in events, in errors [redis]'],
+  ),
+  breaks(
+    'isolation: the hash has no secret',
+    'core/key-hiding.ts',
+    "createHmac('sha256', secret)",
+    "createHmac('sha256', secret && 'x')",
+    [HIDDEN, 'are one for all who have the secret, and none for others [memory]'],
+  ),
+  shows(
+    'isolation: events miss hidden tags',
+    'engine/events/domain-events.ts',
+    'const tag = keys.tag.bind(keys);',
+    'const tag = (domain: string, name: unknown) => `t:${domain}:s.${String(name)}`;',
+    [BACKGROUND, 'events reach by tags what hides its keys'],
+  ),
+  shows(
+    'isolation: the background loads what is private',
+    'engine/events/refreshes.ts',
+    "if (this.domains.policy(target.domain, target, target.origin).scope === 'private') return 'private';",
+    '',
+    [BACKGROUND, 'nothing private is loaded, whatever the function says: nobody’s permissions are there'],
+  ),
+  shows(
+    'isolation: arguments are written down',
+    'engine/call-records.ts',
+    "if (policy.scope === 'private' || isConfidential(policy)) return undefined;",
+    '',
+    [BACKGROUND, 'arguments of private methods, and of domains that hide keys, are not written down'],
+  ),
+  shows(
+    'isolation: handlers have no context',
+    'nest/http/request-scope.ts',
+    'return this.ask?.(this.current?.context);',
+    'return this.ask?.(undefined);',
+    ['isolation', 'of messages and of resolvers has the principal of its own context'],
+  ),
+  shows(
+    'isolation: writers forget whose value it is',
+    'nest/policy-check.ts',
+    "return inForce === 'public' && domains.isPrivate(domain, name);",
+    'return false;',
+    [METHODS, 'who writes to private keys without saying so'],
+  ),
+  shows(
+    'isolation: the principal is asked after the write',
+    'nest/call-keys.ts',
+    'return principal === undefined ? undefined : { scope: inForce, principal };',
+    'return principal === undefined ? undefined : { scope: inForce };',
+    [METHODS, 'reaches the value of whoever had called it, also if he is nobody afterwards, and after the commit'],
+  ),
+  shows(
+    'isolation: events name private keys',
+    'engine/events/domain-events.ts',
+    'if (!whose) return;',
+    "if (whose !== 'is partitioned') return;",
+    [METHODS, 'events that name keys that are private: they come from nobody'],
+  ),
+  shows(
+    'isolation: private without a principal function starts',
+    'engine/domains.ts',
+    "if (scope === 'private' && means?.principal === false) {",
+    'if (false) {',
+    [METHODS, 'what is private, where nobody can say whose it is'],
+  ),
+];
