@@ -1,3 +1,4 @@
+import { thrownText } from '../core/errors.js';
 import { elapsedSince, instant, type Clock, type Instant } from '../core/clock.js';
 import type { CodecSet } from '../core/codec.js';
 import type { Inheritance, UncacheableReason } from '../core/composition.js';
@@ -174,7 +175,7 @@ export class EntryMaker {
         unpacked: await unpack(entry, values, ownCodec(call), this.codecs),
       };
     } catch (error) {
-      return uncacheable('unencodable', error instanceof Error ? error.message : String(error));
+      return uncacheable('unencodable', thrownText(error));
     }
   }
 }

@@ -1,3 +1,4 @@
+import { thrownText } from '../core/errors.js';
 import { decide } from '../core/decide.js';
 import { FLAG, type Entry } from '../core/entry.js';
 import type { LoadEvent } from '../core/events.js';
@@ -89,7 +90,7 @@ export class Landing {
   private async upset(result: LoadResult, error: unknown, seal: () => void): Promise<Verdict> {
     const { hub } = this.parts;
     const { policy, key, origin } = this.plan.call;
-    const detail = error instanceof Error ? error.message : String(error);
+    const detail = thrownText(error);
     hub.emit({ type: 'uncacheable', domain: policy.domain, key, origin, reason: 'policy-threw', detail });
     seal();
     await this.committer?.release(NO_BACKOFF);

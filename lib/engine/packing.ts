@@ -1,3 +1,4 @@
+import { thrownText } from '../core/errors.js';
 import { promisify } from 'node:util';
 import { deflateRaw, inflateRaw } from 'node:zlib';
 import type { Codec, CodecSet } from '../core/codec.js';
@@ -50,7 +51,7 @@ export async function pack(
     const flags = (shape.kind === 'plain' ? FLAG.plain : 0) | (compressed ? FLAG.compressed : 0);
     return { ok: true, payload: compressed ? small : bytes, codec: codec.id, flags };
   } catch (error) {
-    return refused(error instanceof Error ? error.message : 'the codec threw what is no error');
+    return refused(thrownText(error));
   }
 }
 

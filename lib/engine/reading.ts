@@ -1,3 +1,4 @@
+import { thrownText } from '../core/errors.js';
 import { decide, type Decision, type MissCause } from '../core/decide.js';
 import type { HitEvent } from '../core/events.js';
 import { answered } from './answered.js';
@@ -124,7 +125,7 @@ export class Reading {
 
   private corrupt(error: unknown): undefined {
     const { call, parts } = this;
-    const detail = error instanceof Error ? error.message : 'payload';
+    const detail = thrownText(error);
     parts.hub.emit({ type: 'corrupt', domain: call.policy.domain, key: call.key, detail });
     this.miss('corrupt');
     this.dropFallback();

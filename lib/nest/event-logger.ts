@@ -1,3 +1,4 @@
+import { thrownText } from '../core/errors.js';
 import { Logger } from '@nestjs/common';
 import type { Clock } from '../core/clock.js';
 import type { UncacheableReason } from '../core/composition.js';
@@ -208,5 +209,5 @@ export class CacheGuardEventLogger {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return thrownText(error);
 }

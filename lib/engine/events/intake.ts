@@ -1,5 +1,5 @@
 import { identityOf, readEvent, type DomainEvent } from '../../core/domain-event.js';
-import { errorKind } from '../../core/errors.js';
+import { errorKind, thrownText } from '../../core/errors.js';
 import type { FailedEvent } from '../../core/events.js';
 import type { Delivery, Failure, Verdict } from '../../core/event-source.js';
 import { domainGeneration, tagGeneration, type KeyPart } from '../../core/keys.js';
@@ -210,5 +210,5 @@ function worse(verdict: Verdict, outcome: ActionOutcome, rule: Rule): Verdict {
 }
 
 function messageOf(error: unknown): string {
-  return (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).slice(0, 200);
+  return thrownText(error, { named: true }).slice(0, 200);
 }
