@@ -105,14 +105,4 @@ export const waitMutations = [
     '',
     [RETRIES, 'are taken no more once the source is being closed'],
   ),
-  breakingOn('fleet', 15)(
-    "a cluster's client refreshes for ever what it knows of the nodes",
-    'adapters/redis/topology.ts',
-    'slotsRefreshInterval: 0,',
-    'slotsRefreshInterval: 2_000,',
-    [
-      'promise-15-process-ends',
-      'promise 15: nothing keeps a process whose cluster hangs, in whatever state it is closed',
-    ],
-  ),
 ];
