@@ -1,5 +1,5 @@
 import { thrownText } from '../core/errors.js';
-import { promisify } from 'node:util';
+import { promisify, types } from 'node:util';
 import { deflateRaw, inflateRaw } from 'node:zlib';
 import type { Codec, CodecSet } from '../core/codec.js';
 import { FLAG, type Entry } from '../core/entry.js';
@@ -51,7 +51,7 @@ export async function pack(
     const flags = (shape.kind === 'plain' ? FLAG.plain : 0) | (compressed ? FLAG.compressed : 0);
     return { ok: true, payload: compressed ? small : bytes, codec: codec.id, flags };
   } catch (error) {
-    return refused(thrownText(error));
+    return refused(types.isNativeError(error) ? thrownText(error) : 'the codec threw what is no error');
   }
 }
 
