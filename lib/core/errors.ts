@@ -106,7 +106,7 @@ export function errorKind(error: unknown): string {
 export function thrownText(thrown: unknown, { named = false } = {}): string {
   try {
     if (!(thrown instanceof Error)) return String(thrown);
-    return named ? `${thrown.name}: ${thrown.message}` : `${thrown.message}`;
+    return (named ? [thrown.name, thrown.message] : [thrown.message]).join(': ');
   } catch {
     return `(${typeof thrown} that cannot become text)`;
   }

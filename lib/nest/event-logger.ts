@@ -107,7 +107,7 @@ export class CacheGuardEventLogger {
     this.quiet.clear();
   }
 
-  private invalidation({ domain, scope, mode, outcome, count }: InvalidationEvent): void {
+  private invalidation({ domain, scope, mode, outcome, count, rule }: InvalidationEvent): void {
     const what = `Domain '${domain}': ${count === 1 ? 'an invalidation' : `${count} invalidations`} (${scope}, ${mode})`;
     switch (outcome) {
       case 'applied':
@@ -120,6 +120,13 @@ export class CacheGuardEventLogger {
       case 'carried-out':
         return this.logger.debug(`${what} that had been kept: carried out.`);
       case 'coarsened':
+        if (rule !== undefined) {
+          return this.limited(
+            `coarsened by ${rule}`,
+            `Domain '${domain}': event rule ${rule} gave ${count} keys or tags for one event, too many: all of the domain is ` +
+              'invalidated in their place. Give the loads a tag, and let the rule name that, or all: true.',
+          );
+        }
         return this.logger.warn(
           `Domain '${domain}': ${count} invalidations had been kept, too many: all of the domain is invalidated in their place.`,
         );

@@ -1,6 +1,7 @@
 import { awayMutations } from './away-mutations.mjs';
 import { eventMutations } from './event-mutations.mjs';
 import { l1Mutations } from './l1-mutations.mjs';
+import { largeEventMutations } from './large-event-mutations.mjs';
 import { policyMutations } from './policy-mutations.mjs';
 import { protocolMutations } from './protocol-mutations.mjs';
 import { sourceMutations } from './source-mutations.mjs';
@@ -13,5 +14,6 @@ export const mutations = [
   ...awayMutations,
   ...sourceMutations,
   ...eventMutations,
+  ...largeEventMutations,
   ...waitMutations,
 ];
