@@ -78,29 +78,43 @@ export class CacheGuardStoreError extends CacheGuardError {
 
 /** Recognises this library's errors, also across two copies of the package, and narrows by code. */
 export function isCacheGuardError(error: unknown, code?: CacheGuardErrorCode): error is CacheGuardError {
-  const candidate = error as Partial<CacheGuardError> | null | undefined;
-  return (
-    error instanceof Error &&
-    typeof candidate?.code === 'string' &&
-    candidate.code.startsWith('CG_') &&
-    (code === undefined || candidate.code === code)
-  );
+  try {
+    if (!(error instanceof Error)) return false;
+    const { code: own } = error as Partial<CacheGuardError>;
+    return typeof own === 'string' && own.startsWith('CG_') && (code === undefined || own === code);
+  } catch {
+    // A getter or a proxy of somebody else.
+    return false;
+  }
 }
 
 /** The code or the class of what was thrown, never its text. */
 export function errorKind(error: unknown): string {
-  if (isCacheGuardError(error)) return error.code;
-  if (!(error instanceof Error)) return 'unknown';
-  const { name, code } = error as { name: unknown; code?: unknown };
-  // Users name their errors; a name with blanks may be a text.
-  const words = [name, code].filter((word) => typeof word === 'string' && /^[\w.$-]{1,60}$/.test(word));
-  return words.join(' ') || 'Error';
+  try {
+    if (isCacheGuardError(error)) return error.code;
+    if (!(error instanceof Error)) return 'unknown';
+    const { name, code } = error as { name: unknown; code?: unknown };
+    // Users name their errors; a name with blanks may be a text.
+    const words = [name, code].filter((word) => typeof word === 'string' && /^[\w.$-]{1,60}$/.test(word));
+    return words.join(' ') || 'Error';
+  } catch {
+    return 'unknown';
+  }
+}
+
+/** What was thrown, as text: the message of an error, with its name if asked for. Anything can be thrown, also what cannot become text. */
+export function thrownText(thrown: unknown, { named = false } = {}): string {
+  try {
+    if (!(thrown instanceof Error)) return String(thrown);
+    return (named ? [thrown.name, thrown.message] : [thrown.message]).join(': ');
+  } catch {
+    return `(${typeof thrown} that cannot become text)`;
+  }
 }
 
 /** What was thrown, for events. @param confidential its text may quote what must not be shown */
 export function errorText(error: unknown, confidential: boolean): string {
-  if (confidential) return errorKind(error);
-  return error instanceof Error ? error.message : String(error);
+  return confidential ? errorKind(error) : thrownText(error);
 }
 
 /** What a value looks like in a message: short, typed, and never a secret's full text. */

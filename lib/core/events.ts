@@ -86,10 +86,13 @@ export interface InvalidationEvent extends Of<'invalidation'> {
   readonly mode: InvalidationMode;
   /**
    * `pending`: the store was away, it is kept and carried out first on its return; `carried-out`: that has happened; `coarsened`: so
-   * many were kept that all of the domain was put in their place; `failed`: it was still kept when the guard was closed.
+   * many were kept, or wanted by a rule for one event, that all of the domain was put in their place; `failed`: it was still kept when
+   * the guard was closed.
    */
   readonly outcome: 'applied' | 'pending' | 'carried-out' | 'coarsened' | 'failed';
   readonly count: number;
+  /** The rule that gave too many keys or tags for one event, where that is why it was `coarsened`. */
+  readonly rule?: string | undefined;
 }
 
 export type WaitTimeoutEvent = OfKey<'wait-timeout'>;

@@ -9,6 +9,9 @@ import { MAX_VERSION } from './version.js';
 
 export type RuleAction = 'invalidate' | 'refresh' | 'update';
 
+/** Of one event, a rule names at most so many keys or tags. Where it gives more, all of its domain is invalidated in their place. */
+export const MAX_RULE_TARGETS = 10_000;
+
 interface RuleCommon {
   /** The event types that it follows. */
   readonly on: string | readonly string[];
@@ -38,6 +41,7 @@ interface ToOneKey extends ToKeys {
 }
 
 interface ToManyKeys extends ToKeys {
+  /** At most 10,000; of more, all of the domain is invalidated in their place, and `update` refuses the event. */
   keys(event: DomainEvent): readonly NoPromise<KeyPart>[];
   readonly key?: never;
 }
@@ -56,6 +60,7 @@ interface Updates {
 }
 
 interface ToTags extends RuleCommon {
+  /** At most 10,000; of more, all of the domain is invalidated in their place. */
   tags(event: DomainEvent): readonly string[];
   readonly action?: 'invalidate';
   readonly name?: never;
@@ -84,6 +89,11 @@ export interface RuleTarget {
   readonly args?: readonly unknown[] | undefined;
 }
 
+/** A rule named more than `MAX_RULE_TARGETS`. */
+export interface TooMany {
+  readonly tooMany: number;
+}
+
 /** A rule with its defaults applied. */
 export interface Rule {
   readonly on: ReadonlySet<string>;
@@ -99,7 +109,7 @@ export interface Rule {
   /** Where it was written, for errors. */
   readonly place: string;
   /** The keys or tags that an event concerns; none for the whole domain. */
-  targets(event: DomainEvent): readonly RuleTarget[];
+  targets(event: DomainEvent): readonly RuleTarget[] | TooMany;
   version(event: DomainEvent): bigint | undefined;
   value(event: DomainEvent): unknown;
 }
@@ -198,7 +208,7 @@ interface Functions {
   readonly value?: (this: unknown, event: DomainEvent) => unknown;
 }
 
-function targetsOf(rule: Functions, event: DomainEvent): readonly RuleTarget[] {
+function targetsOf(rule: Functions, event: DomainEvent): readonly RuleTarget[] | TooMany {
   if (rule.key) {
     const name = atOnce('key', rule.key(event));
     return name === undefined ? [] : [{ name }];
@@ -206,6 +216,8 @@ function targetsOf(rule: Functions, event: DomainEvent): readonly RuleTarget[] {
   if (!rule.keys && !rule.tags) return [];
   const field = rule.keys ? 'keys' : 'tags';
   const list = atOnce(field, rule.keys ? rule.keys(event) : rule.tags!(event));
+  // Before anything is done with one of them: it may be a list without end.
+  if (Array.isArray(list) && list.length > MAX_RULE_TARGETS) return { tooMany: list.length };
   if (Array.isArray(list)) return list.map((name: unknown) => ({ name: atOnce(field, name) }));
   throw new CacheGuardError('CG_UNUSABLE_KEY', `${field} gave ${describeValue(list)}; give a list.`);
 }

@@ -1,3 +1,4 @@
+import { thrownText } from '../core/errors.js';
 import type { CacheGuardEvent, CacheGuardListener } from '../core/events.js';
 import { OptionsChecker } from '../core/field-checker.js';
 
@@ -44,7 +45,7 @@ export class EventHub {
 }
 
 function reportListener(error: unknown): void {
-  process.emitWarning(`A cache guard event listener threw: ${error instanceof Error ? error.message : String(error)}`, {
+  process.emitWarning(`A cache guard event listener threw: ${thrownText(error)}`, {
     code: 'CG_LISTENER',
   });
 }

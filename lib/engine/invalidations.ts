@@ -9,12 +9,16 @@ import type { InvalidationResult } from '../core/targets.js';
 import { generationTtl, type GuardedCall } from './call.js';
 import type { EngineParts } from './engine-parts.js';
 import type { Flights } from './flights.js';
+import { nextTurn } from './next-turn.js';
 import type { Invalidation, PendingInvalidations } from './pending.js';
 
 const MODES: readonly InvalidationMode[] = ['expire', 'remove', 'purge'];
 
 /** A command that has no answer for longer may be one of an outage. */
 const SLOW_MS = 100;
+
+/** Of what is asked for at once, so many go to the store together; then others have their turn. */
+const AT_ONCE = 256;
 
 type Outcome = InvalidationResult['outcome'];
 
@@ -82,9 +86,18 @@ export class Invalidations {
     this.pending.abandon();
   }
 
-  private async ask(invalidations: readonly Invalidation[]): Promise<Outcome> {
-    const [first] = invalidations;
-    if (!first) return 'applied';
+  private async ask(all: readonly Invalidation[]): Promise<Outcome> {
+    let outcome: Outcome = 'applied';
+    for (let from = 0; from < all.length; from += AT_ONCE) {
+      // A store in this process's memory never waits for anything.
+      if (from > 0) await nextTurn();
+      if ((await this.askTogether(all.slice(from, from + AT_ONCE))) === 'pending') outcome = 'pending';
+    }
+    return outcome;
+  }
+
+  private async askTogether(invalidations: readonly Invalidation[]): Promise<Outcome> {
+    const first = invalidations[0]!;
     for (const invalidation of invalidations) this.forget(invalidation);
     const kept: Invalidation[] = [];
     const failures: unknown[] = [];

@@ -1,4 +1,4 @@
-import { promisify } from 'node:util';
+import { promisify, types } from 'node:util';
 import { deflateRaw, inflateRaw } from 'node:zlib';
 import type { Codec, CodecSet } from '../core/codec.js';
 import { FLAG, type Entry } from '../core/entry.js';
@@ -56,7 +56,7 @@ export async function pack(
     const flags = (shape.kind === 'plain' ? FLAG.plain : 0) | (compressed ? FLAG.compressed : 0);
     return { ok: true, payload: compressed ? small : bytes, codec: codec.id, flags };
   } catch (error) {
-    return refused(error instanceof Error ? errorText(error, encrypt) : 'the codec threw what is no error');
+    return refused(types.isNativeError(error) ? errorText(error, encrypt) : 'the codec threw what is no error');
   }
 }
 

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import { Logger } from '@nestjs/common';
-import { CacheGuardStoreError } from '../core/errors.js';
+import { CacheGuardStoreError, thrownText } from '../core/errors.js';
 import type { GuardedCall } from './method-wrapper.js';
 
 /**
@@ -12,7 +12,7 @@ export async function carryOut(call: GuardedCall, follow: () => Promise<unknown>
     await follow();
   } catch (error) {
     if (error instanceof CacheGuardStoreError) return;
-    const text = error instanceof Error ? error.message : String(error);
+    const text = thrownText(error);
     new Logger('CacheGuard').error(`The invalidation that follows ${call.method} failed: ${text}`);
   }
 }

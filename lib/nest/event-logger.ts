@@ -1,3 +1,4 @@
+import { thrownText } from '../core/errors.js';
 import { Logger } from '@nestjs/common';
 import type { Clock } from '../core/clock.js';
 import type { UncacheableReason } from '../core/composition.js';
@@ -122,7 +123,7 @@ export class CacheGuardEventLogger {
     this.quiet.clear();
   }
 
-  private invalidation({ domain, scope, mode, outcome, count }: InvalidationEvent): void {
+  private invalidation({ domain, scope, mode, outcome, count, rule }: InvalidationEvent): void {
     const what = `Domain '${domain}': ${count === 1 ? 'an invalidation' : `${count} invalidations`} (${scope}, ${mode})`;
     switch (outcome) {
       case 'applied':
@@ -135,6 +136,13 @@ export class CacheGuardEventLogger {
       case 'carried-out':
         return this.logger.debug(`${what} that had been kept: carried out.`);
       case 'coarsened':
+        if (rule !== undefined) {
+          return this.limited(
+            `coarsened by ${rule}`,
+            `Domain '${domain}': event rule ${rule} gave ${count} keys or tags for one event, too many: all of the domain is ` +
+              'invalidated in their place. Give the loads a tag, and let the rule name that, or all: true.',
+          );
+        }
         return this.logger.warn(
           `Domain '${domain}': ${count} invalidations had been kept, too many: all of the domain is invalidated in their place.`,
         );
@@ -230,5 +238,5 @@ export class CacheGuardEventLogger {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return thrownText(error);
 }

@@ -103,12 +103,15 @@ describe('the event logger', () => {
     for (const count of [1, 3]) logger.log(invalidation('pending', count));
     logger.log(invalidation('carried-out', 4));
     logger.log(invalidation('coarsened', 10_000));
+    for (let i = 0; i < 2; i++) logger.log({ ...invalidation('coarsened', 10_001), rule: 'events.rules[3]' });
     logger.log(invalidation('failed'));
     logger.log(invalidation('failed', 2, 'tag'));
     expect(warnings()).toEqual([
       "Domain 'offers': an invalidation (key, remove) could not reach the store: kept in this process, and carried out first when " +
         'the store is back.',
       "Domain 'offers': 10000 invalidations had been kept, too many: all of the domain is invalidated in their place.",
+      "Domain 'offers': event rule events.rules[3] gave 10001 keys or tags for one event, too many: all of the domain is invalidated " +
+        'in their place. Give the loads a tag, and let the rule name that, or all: true.',
       "Domain 'offers': an invalidation (key, remove) still kept for the store: lost with this process; old values may be served " +
         'until their TTL.',
       "Domain 'offers': 2 invalidations (tag, remove) still kept for the store: lost with this process; old values may be served " +

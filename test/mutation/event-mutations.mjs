@@ -64,8 +64,8 @@ export const eventMutations = [
   breaking(12)(
     'one rule that throws keeps the others from acting',
     INTAKE,
-    'const outcomes = await Promise.all(wanted.map((one) => this.rooms.actions.do(one)));',
-    'const outcomes = verdict === APPLIED ? await Promise.all(wanted.map((one) => this.rooms.actions.do(one))) : [];',
+    'const outcomes = await this.done(wanted);',
+    'const outcomes = verdict === APPLIED ? await this.done(wanted) : [];',
     [TWICE, 'is not remembered, and what other rules want is done: a version that is none [memory]'],
   ),
   forgoing(
@@ -154,8 +154,8 @@ export const eventMutations = [
   streaming(
     'what processes with other rules took is forgotten',
     GROUP_RULES,
-    'if (!this.differ) return;',
-    'this.differ = false;\n    if (!this.differ) return;',
+    "if (this.differ) await sink.lost('processes with other rules have read from the group');",
+    '',
     [
       'stream-rules',
       'that leave have read what was not theirs: what follows the source is invalidated once, and may rest on it again',

@@ -4,6 +4,7 @@ import { eventMutations } from './event-mutations.mjs';
 import { httpMutations } from './http-mutations.mjs';
 import { isolationMutations } from './isolation-mutations.mjs';
 import { l1Mutations } from './l1-mutations.mjs';
+import { largeEventMutations } from './large-event-mutations.mjs';
 import { policyMutations } from './policy-mutations.mjs';
 import { protocolMutations } from './protocol-mutations.mjs';
 import { sourceMutations } from './source-mutations.mjs';
@@ -16,6 +17,7 @@ export const mutations = [
   ...awayMutations,
   ...sourceMutations,
   ...eventMutations,
+  ...largeEventMutations,
   ...waitMutations,
   ...atRestMutations,
   ...isolationMutations,

@@ -1,10 +1,21 @@
-import { breaking } from './breaking.mjs';
+import { breaking, breakingOn } from './breaking.mjs';
 
 const RATE = 'source-protection';
 const BREAKER = 'source-breaker';
 
+const GROUP_RULES = 'adapters/redis/stream/group-rules.ts';
+const BETWEEN_LOOKS =
+  'that were there between two looks have left word: it is made up for once, in the group as a whole';
+
+/** Of whether domains may rest on a source of events. */
+const reliant = (name, find, replace, title) => ({
+  ...breaking(12)(name, 'engine/events/stakes.ts', find, replace, ['', '']),
+  test: { file: 'test/promises/fresh-by.test.ts', name: `fresh by events: ${title}` },
+});
+
 /**
- * Of what stands between the loads and their source: the cap on loads per second, and the breaker.
+ * Of what stands between the loads and their source: the cap on loads per second, and the breaker. And of who vouches for a source of
+ * events.
  *
  * @type {import('./breaking.mjs').Mutation[]}
  */
@@ -157,5 +168,68 @@ export const sourceMutations = [
     'if (!(await refused))',
     'if (result)',
     [BREAKER, 'a load for one caller only is refused as well, and is no load [memory]'],
+  ),
+
+  breakingOn('redis', 12)(
+    'processes with other rules leave no word when they go',
+    'adapters/redis/scripts/stream-give-back.lua',
+    'if rules_of(ARGV[2]) then',
+    'if false then',
+    ['stream-rules', BETWEEN_LOOKS],
+  ),
+  breakingOn('redis', 12)(
+    'what processes with other rules took is made up for again and again',
+    GROUP_RULES,
+    'await forget(left);',
+    '',
+    ['stream-rules', BETWEEN_LOOKS],
+  ),
+  breakingOn('redis', 12)(
+    'what processes with other rules took is made up for at each look until it is taken over',
+    GROUP_RULES,
+    'this.settled = new Set(left);',
+    '',
+    ['stream-rules', 'that have died with something pending are made up for once, before it is taken over'],
+  ),
+  breakingOn('redis', 12)(
+    'what is pending of a process with other rules is forgotten with it',
+    'adapters/redis/scripts/stream-forget.lua',
+    " and consumer['pending'] == 0",
+    '',
+    ['stream-rules', 'that have died with something pending are made up for once, before it is taken over'],
+  ),
+  breakingOn('redis', 12)(
+    'processes with other rules are forgotten though nothing was made up for',
+    'adapters/redis/scripts/stream-survey.lua',
+    'if idle and alike and',
+    'if idle and',
+    ['stream-rules', 'that were there before are not forgotten while nobody has made up for it'],
+  ),
+  breakingOn('redis', 12)(
+    'the same rules in another namespace do the same',
+    GROUP_RULES,
+    'fingerprintOf([namespace, rules])',
+    'rules',
+    ['stream-rules', 'are those of another namespace too'],
+  ),
+  {
+    ...reliant(
+      '',
+      '',
+      '',
+      'a source for whose events there is no rule is not read where its events are shared [memory]',
+    ),
+    name: 'who has no rules takes the events of those who have',
+    file: 'lib/engine/events/domain-events.ts',
+    find: 'this.stakes.typesOf(name).size > 0',
+    replace: 'this.stakes.all(name).size > 0',
+  },
+  ...['memory', 'redis'].map((store) =>
+    reliant(
+      `who has no rules for a domain vouches for it [${store}]`,
+      'return this.reliantOn(source).filter((domain) => followers.has(domain));',
+      'return this.reliantOn(source);',
+      `only who has rules for it vouches for the source, whoever else reads it [${store}]`,
+    ),
   ),
 ];

@@ -136,6 +136,39 @@ describe('what failed', () => {
     expect(await a.guard.events.publishAll(events)).toEqual(events.map(() => DUPLICATE));
   });
 
+  promise(12, 'is not remembered: a rule that throws what cannot become text', BOTH, async (fleet) => {
+    const unreadable = Object.defineProperty(new Error(), 'message', {
+      get: () => {
+        throw new Error('no message');
+      },
+    });
+    for (const thrown of [
+      Object.create(null),
+      unreadable,
+      new Proxy(
+        {},
+        {
+          getPrototypeOf: () => {
+            throw 1;
+          },
+        },
+      ),
+    ] as unknown[]) {
+      const key = ({ subject }: { subject?: string }): string => {
+        if (subject === 'bad') throw thrown;
+        return subject!;
+      };
+      const [a] = (await started(fleet, 1, [{ ...RULE, key }])) as [Member];
+      const bad = event('bad');
+      for (let i = 0; i < 2; i++) {
+        expect(await a.guard.events.publishAll([bad, event('gold')])).toMatchObject([
+          { kind: 'retry', reason: expect.stringContaining('cannot become text') },
+          APPLIED,
+        ]);
+      }
+    }
+  });
+
   promise(12, 'is not remembered, and what other rules want is done: a version that is none', BOTH, async (fleet) => {
     const [a] = (await started(fleet, 1, [{ ...RULE, domain: 'rates' }, UPDATE])) as [Member];
     const one = event('gold', { data: 2n ** 64n });

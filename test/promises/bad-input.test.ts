@@ -216,10 +216,14 @@ describe('code of the user that throws', () => {
     const note = (warning: Error) => warned.push(warning.message);
     process.on('warning', note);
     a.guard.on(boom);
+    a.guard.on(() => {
+      throw Object.create(null);
+    });
     expect(await a.guard.getOrLoad(BALANCE, async () => 'value')).toBe('value');
-    await until(() => warned.length > 0);
+    await until(() => warned.length > 1);
     process.off('warning', note);
     expect(warned[0]).toContain('boom');
+    expect(warned[1]).toContain('cannot become text');
   });
 });
 

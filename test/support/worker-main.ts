@@ -9,13 +9,22 @@ type Served = Record<string, (...args: never[]) => unknown>;
 export function serve(functions: Served): void {
   let closing = false;
   process.on('message', (call: WorkerCall) => {
-    closing ||= call.method === 'close';
+    if (call.method === 'close' && !closing) {
+      closing = true;
+      tellWhatKeeps();
+    }
     void answer(functions, call);
   });
   // A test process that vanished closes the channel without a word.
   process.once('disconnect', () => {
     if (!closing) process.exit(1);
   });
+}
+
+/** A worker that is ended for not ending by itself leaves word of what kept it. */
+function tellWhatKeeps(): void {
+  const tell = (): void => console.error(`Still there: ${process.getActiveResourcesInfo().join(', ')}`);
+  setTimeout(tell, 10_000).unref();
 }
 
 async function answer(functions: Served, { id, method, args }: WorkerCall): Promise<void> {

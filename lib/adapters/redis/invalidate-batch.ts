@@ -13,6 +13,8 @@ const script = new Script('invalidate');
 const TOMBSTONE_MS = 60_000;
 /** What one script does: longer, and the server would keep readers waiting. */
 const MOST_KEYS = 128;
+/** Keys that are under way to the servers at once: of more, commands would wait for each other while their time runs. */
+const MOST_UNDERWAY = 4 * MOST_KEYS;
 
 interface Asked {
   readonly key: EntryKey;
@@ -22,9 +24,13 @@ interface Asked {
   readonly reject: (error: unknown) => void;
 }
 
-/** Sends the invalidations of one turn of the event loop together; a cluster keeps each key in a slot of its own. */
+/**
+ * Sends the invalidations of one turn of the event loop together, a bounded number at once; a cluster keeps each key in a slot of its
+ * own.
+ */
 export class InvalidateBatcher {
-  private asked: Asked[] = [];
+  private readonly asked: Asked[] = [];
+  private underway = 0;
 
   constructor(
     private readonly runner: ScriptRunner,
@@ -39,15 +45,19 @@ export class InvalidateBatcher {
   }
 
   private send(): void {
-    const all = this.asked;
-    this.asked = [];
     const most = this.topology.spread ? 1 : MOST_KEYS;
-    for (let from = 0; from < all.length; from += most) {
-      const some = all.slice(from, from + most);
-      this.run(some).then(
-        () => some.forEach(({ resolve }) => resolve()),
-        (error: unknown) => some.forEach(({ reject }) => reject(error)),
-      );
+    while (this.asked.length > 0 && this.underway < MOST_UNDERWAY) {
+      const some = this.asked.splice(0, most);
+      this.underway += some.length;
+      this.run(some)
+        .then(
+          () => some.forEach(({ resolve }) => resolve()),
+          (error: unknown) => some.forEach(({ reject }) => reject(error)),
+        )
+        .finally(() => {
+          this.underway -= some.length;
+          this.send();
+        });
     }
   }
 

@@ -55,8 +55,8 @@ export function openClient(
     enableOfflineQueue: false,
     lazyConnect: true,
     scaleReads: 'master',
-    // A master that hangs says nothing, and nobody asks it: that another one has taken its place is found out by asking the others.
-    slotsRefreshInterval: 2_000,
+    // One that is under way when the client is closed would begin the next, and so on for ever: `ClusterTopology` does it.
+    slotsRefreshInterval: 0,
     keyPrefix: '',
   });
 }
@@ -116,9 +116,13 @@ class SingleTopology implements Topology {
   }
 }
 
+/** A master that hangs says nothing, and nobody asks it: that another one has taken its place is found out by asking the others. */
+const REFRESH_MS = 2_000;
+
 class ClusterTopology implements Topology {
   readonly spread = true;
   private readonly links = new Map<string, NodeLink>();
+  private readonly refreshing: NodeJS.Timeout;
 
   readonly subscriber: ClusterSubscriber;
 
@@ -129,6 +133,7 @@ class ClusterTopology implements Topology {
   ) {
     this.subscriber = new ClusterSubscriber(cluster, onGap);
     cluster.on('-node', (node: Redis) => this.links.delete(addressOf(node)));
+    this.refreshing = setInterval(() => this.refresh(), REFRESH_MS).unref();
   }
 
   connect(): Promise<void> {
@@ -158,6 +163,7 @@ class ClusterTopology implements Topology {
   }
 
   close(): void {
+    clearInterval(this.refreshing);
     this.subscriber.close();
     this.cluster.disconnect();
   }

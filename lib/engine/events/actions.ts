@@ -7,6 +7,7 @@ import type { CallMaker } from '../call-maker.js';
 import type { Invalidations } from '../invalidations.js';
 import type { Writes } from '../writes.js';
 import { Bursts } from './bursts.js';
+import { Lane } from './lane.js';
 import { merged, targetOf, type Wanted, type WantedKey } from './wanted.js';
 
 /** `later`: the store did not confirm it. */
@@ -34,6 +35,7 @@ export interface ActionRooms {
 /** Does what events want, once for a burst of them. */
 export class Actions {
   private readonly bursts: Bursts<Wanted, ActionOutcome>;
+  private readonly lane = new Lane();
 
   /** @param windowMs what events want of one target within it becomes one action */
   constructor(
@@ -53,7 +55,7 @@ export class Actions {
   }
 
   private async run(wanted: readonly Wanted[]): Promise<ActionOutcome[]> {
-    const outcomes = await Promise.all(wanted.map((one) => this.one(one).catch(failed)));
+    const outcomes = await Promise.all(wanted.map((one) => this.lane.run(() => this.one(one)).catch(failed)));
     const jobs = wanted.flatMap((one, i) => (outcomes[i]!.kind === 'applied' ? this.jobsOf(one) : []));
     if (jobs.length === 0) return outcomes;
     try {

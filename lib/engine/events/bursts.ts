@@ -1,5 +1,8 @@
 import type { Clock } from '../../core/clock.js';
 
+/** How many are begun, and end, together. */
+const MOST_TOGETHER = 512;
+
 interface Group<W, R> {
   wanted: W;
   readonly done: Promise<R>;
@@ -72,9 +75,11 @@ export class Bursts<W, R> {
   private start(): void {
     const groups = this.ready;
     this.ready = [];
-    if (groups.length === 0) return;
-    const results = this.run(groups.map(({ wanted }) => wanted));
-    groups.forEach(({ settle }, i) => settle(results.then((all) => all[i]!)));
+    for (let from = 0; from < groups.length; from += MOST_TOGETHER) {
+      const some = groups.slice(from, from + MOST_TOGETHER);
+      const results = this.run(some.map(({ wanted }) => wanted));
+      some.forEach(({ settle }, i) => settle(results.then((all) => all[i]!)));
+    }
   }
 
   /** One timer, at the end of the oldest window. While nothing waits for one, it is nobody's. */

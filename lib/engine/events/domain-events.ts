@@ -173,7 +173,7 @@ export class DomainEvents {
   async follow(sources: readonly EventSource[], handled: Iterable<string> = [], work?: EventSource): Promise<void> {
     this.checkNames(sources, handled);
     // A process without a rule for them would acknowledge what the others of its group have rules for.
-    const followed = sources.filter(({ name, delivery }) => delivery === 'each' || this.stakes.all(name).size > 0);
+    const followed = sources.filter(({ name, delivery }) => delivery === 'each' || this.stakes.typesOf(name).size > 0);
     const { clock } = this.rooms.parts;
     const followings = followed.map((source) => new Following(source, this.sinkOf(source), clock));
     this.followings = work ? [...followings, new Following(work, this.workSinkOf(work), clock)] : followings;
@@ -216,6 +216,7 @@ export class DomainEvents {
   private sinkOf({ name: source }: EventSource): EventSink {
     const { sourceHealth, parts } = this.rooms;
     const { hub } = parts;
+    const borneOut = this.stakes.borneOutBy(source);
     return {
       types: [...this.stakes.typesOf(source)],
       rules: this.stakes.fingerprint(source),
@@ -224,7 +225,7 @@ export class DomainEvents {
       deadLettered: (event, reason, failure) => this.deadLettered(source, event, reason, failure),
       lag: (lagMs) => {
         hub.emit({ type: 'event-lag', source, lagMs });
-        sourceHealth.said(source, lagMs);
+        sourceHealth.said(source, lagMs, borneOut);
       },
       trouble: (error) => hub.emit({ type: 'event-source-error', source, error }),
       lost: async (reason) => {

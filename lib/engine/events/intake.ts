@@ -1,15 +1,16 @@
 import { identityOf, readEvent, type DomainEvent } from '../../core/domain-event.js';
-import { errorKind } from '../../core/errors.js';
-import type { FailedEvent } from '../../core/events.js';
+import { CacheGuardError, errorKind, thrownText } from '../../core/errors.js';
+import type { FailedEvent, InvalidationMode } from '../../core/events.js';
 import type { Delivery, Failure, Verdict } from '../../core/event-source.js';
 import { domainGeneration, type KeyPart } from '../../core/keys.js';
 import type { Ledger } from '../../core/ledger.js';
-import { fingerprintOf, isBadOutput, type Rule, type RuleTarget } from '../../core/rules.js';
+import { fingerprintOf, isBadOutput, MAX_RULE_TARGETS, type Rule, type RuleTarget } from '../../core/rules.js';
 import type { CallMaker } from '../call-maker.js';
 import type { Domains } from '../domains.js';
 import type { EventHub } from '../event-hub.js';
 import type { KeyMaker } from '../key-maker.js';
 import { modeOf } from '../invalidations.js';
+import { nextTurn } from '../next-turn.js';
 import type { ActionOutcome, Actions } from './actions.js';
 import type { Wanted } from './wanted.js';
 
@@ -17,6 +18,11 @@ const DUPLICATE: Verdict = { kind: 'done', outcome: 'duplicate' };
 const UNMATCHED: Verdict = { kind: 'done', outcome: 'unmatched' };
 const APPLIED: Verdict = { kind: 'done', outcome: 'applied' };
 const NO_FOLLOWERS: Followers = { rules: [], fingerprint: '' };
+
+/** While so much is wanted that has not been done, no further event is begun. */
+const MOST_WANTED = 10_000;
+/** What is begun in one turn of the event loop of what an event wants. */
+const AT_ONCE = 512;
 
 export interface IntakeRooms {
   readonly rules: readonly Rule[];
@@ -48,6 +54,10 @@ export class Intake {
   private readonly followers = new Map<string, Followers>();
   /** What is being dealt with here: a repeat of it has the same fate. */
   private readonly underway = new Map<string, Promise<Verdict>>();
+  /** What is wanted and not done. */
+  private wanted = 0;
+  /** Events that wait until less is. */
+  private readonly waiting: (() => void)[] = [];
 
   constructor(private readonly rooms: IntakeRooms) {
     for (const rule of rooms.rules) {
@@ -123,6 +133,7 @@ export class Intake {
   }
 
   private async apply({ event, rules }: Arrived): Promise<Verdict> {
+    if (this.wanted >= MOST_WANTED) await new Promise<void>((resolve) => this.waiting.push(resolve));
     const wanted: Wanted[] = [];
     const by: Rule[] = [];
     let verdict = APPLIED;
@@ -140,17 +151,40 @@ export class Intake {
         verdict = { kind: isBadOutput(error) ? 'poison' : 'retry', reason, ...failureOf(rule, error) };
       }
     }
-    const outcomes = await Promise.all(wanted.map((one) => this.rooms.actions.do(one)));
+    void this.isWanted(wanted.length);
+    const outcomes = await this.done(wanted);
+    void this.isWanted(-wanted.length);
     return outcomes.reduce((worst, outcome, i) => worse(worst, outcome, by[i]!), verdict);
+  }
+
+  private async done(wanted: readonly Wanted[]): Promise<ActionOutcome[]> {
+    const doing: Promise<ActionOutcome>[] = [];
+    for (let from = 0; from < wanted.length; from += AT_ONCE) {
+      if (from > 0) await nextTurn();
+      for (const one of wanted.slice(from, from + AT_ONCE)) doing.push(this.rooms.actions.do(one));
+    }
+    return Promise.all(doing);
+  }
+
+  private async isWanted(more: number): Promise<void> {
+    this.wanted += more;
+    if (this.waiting.length === 0) return;
+    // Not all of them in one turn of the event loop.
+    await nextTurn();
+    if (this.wanted < MOST_WANTED) this.waiting.shift()?.();
   }
 
   private wantedBy(rule: Rule, event: DomainEvent): Wanted[] {
     const policy = this.rooms.domains.policy(rule.domain);
     const mode = modeOf(policy, rule.mode);
-    if (rule.scope === 'domain') {
-      return [{ scope: 'domain', policy, generation: domainGeneration(rule.domain), mode }];
-    }
+    const whole: Wanted = { scope: 'domain', policy, generation: domainGeneration(rule.domain), mode };
+    if (rule.scope === 'domain') return [whole];
     const targets = rule.targets(event);
+    if ('tooMany' in targets) {
+      if (rule.action === 'update') throw refused(rule, targets.tooMany);
+      this.tellCoarsened(rule, mode, targets.tooMany);
+      return [whole];
+    }
     if (rule.scope === 'tag') {
       const generations = new Set(targets.map(({ name }) => this.rooms.tag(rule.domain, name)));
       return [...generations].map((generation) => ({ scope: 'tag', policy, generation, mode }));
@@ -172,6 +206,18 @@ export class Intake {
         update,
         refresh: rule.action === 'refresh' ? { args } : undefined,
       };
+    });
+  }
+
+  private tellCoarsened({ domain, place }: Rule, mode: InvalidationMode, count: number): void {
+    this.rooms.hub.emit({
+      type: 'invalidation',
+      domain,
+      scope: 'domain',
+      mode,
+      outcome: 'coarsened',
+      count,
+      rule: place,
     });
   }
 
@@ -205,6 +251,15 @@ function failureOf({ place, domain }: Rule, error: unknown): Failure {
   return { rule: `${place} of domain '${domain}'`, error: errorKind(error) };
 }
 
+function refused({ domain, place }: Rule, count: number): CacheGuardError {
+  return new CacheGuardError(
+    'CG_INVALID_RULE',
+    `Event rule ${place}: keys gave ${count}, and one event may update at most ${MAX_RULE_TARGETS}; let it invalidate tags that the ` +
+      'loads set or all: true, or publish several events.',
+    { domain, field: 'keys' },
+  );
+}
+
 function worse(verdict: Verdict, outcome: ActionOutcome, rule: Rule): Verdict {
   if (outcome.kind === 'applied' || verdict.kind === 'retry') return verdict;
   if (outcome.kind === 'later') return { kind: 'later', reason: outcome.reason };
@@ -212,5 +267,5 @@ function worse(verdict: Verdict, outcome: ActionOutcome, rule: Rule): Verdict {
 }
 
 function messageOf(error: unknown): string {
-  return (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).slice(0, 200);
+  return thrownText(error, { named: true }).slice(0, 200);
 }

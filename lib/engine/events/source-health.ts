@@ -14,10 +14,6 @@ const GAP_MS = 10_000;
 const GAP = 'gap';
 
 interface Source {
-  /** The last note, each of which differs, and when it was first seen. */
-  note: string | undefined;
-  heardAt: Instant | undefined;
-  lagMs: number;
   gap: boolean;
 }
 
@@ -34,13 +30,18 @@ interface Reliant {
   readonly name: string;
   readonly source: Source;
   readonly withinMs: number;
+  /** The last note, each of which differs, and when it was first seen. */
+  note: string | undefined;
+  heardAt: Instant | undefined;
+  lagMs: number;
   /** As it was told last; nothing is told before a source has had the time to be heard. */
   state: SourceState | undefined;
 }
 
 /**
- * Whether the event sources are alive on which domains rest (`freshBy`), for every process of the fleet: who follows a source leaves
- * word on the store's board, and who relies on it looks there. While a source is not `live`, the fallback is in force.
+ * Whether the event sources are alive on which domains rest (`freshBy`), for every process of the fleet: who acts on a source's events
+ * for a domain leaves word on the store's board, and who relies on it looks there. Word is left for each domain: that somebody reads the
+ * source is no help to a domain that he has no rule for. While a source is not `live`, the fallback is in force.
  */
 export class SourceHealth {
   private readonly sources = new Map<string, Source>();
@@ -92,20 +93,26 @@ export class SourceHealth {
       if (!freshBy) continue;
       const { source: name, withinMs } = freshBy;
       let source = this.sources.get(name);
-      if (!source) this.sources.set(name, (source = { note: undefined, heardAt: undefined, lagMs: 0, gap: false }));
-      this.reliant.set(domain, { domain, name, source, withinMs, state: undefined });
+      if (!source) this.sources.set(name, (source = { gap: false }));
+      const unheard = { note: undefined, heardAt: undefined, lagMs: 0, state: undefined };
+      this.reliant.set(domain, { domain, name, source, withinMs, ...unheard });
     }
     this.startedAt = instant(this.parts.clock);
     if (this.sources.size > 0) void this.look();
   }
 
-  /** A source that this process follows is alive, and so late. Never throws. */
-  said(name: string, lagMs: number): void {
+  /**
+   * A source that this process follows is alive, and so late. Never throws.
+   *
+   * @param domains those that rest on it and for which this process carries out its events
+   */
+  said(name: string, lagMs: number, domains: readonly string[]): void {
     const { clock, health, ids } = this.parts;
     const last = this.saidAt.get(name);
     if (this.closed || health.away || !Number.isFinite(lagMs) || (last && elapsedSince(last, clock) < SAY_MS)) return;
     this.saidAt.set(name, instant(clock));
-    void this.post(noteName(name), lagNote(lagMs, `${ids.process}.${++this.notes}`), SILENT_MS);
+    const note = lagNote(lagMs, `${ids.process}.${++this.notes}`);
+    for (const domain of domains) void this.post(noteName(name, domain), note, SILENT_MS);
   }
 
   /**
@@ -139,19 +146,25 @@ export class SourceHealth {
     return reliant !== undefined && this.stateOf(reliant) === 'live';
   }
 
-  private stateOf({ name, source, withinMs }: Reliant): SourceState {
+  private stateOf({ name, source, withinMs, heardAt, lagMs }: Reliant): SourceState {
     const { clock, health } = this.parts;
     if (health.away) return 'silent';
-    const heardMs = source.heardAt && elapsedSince(source.heardAt, clock);
-    return sourceState({ heardMs, lagMs: source.lagMs, gap: source.gap || this.gaps.has(name) }, withinMs);
+    const heardMs = heardAt && elapsedSince(heardAt, clock);
+    return sourceState({ heardMs, lagMs, gap: source.gap || this.gaps.has(name) }, withinMs);
   }
 
   private async look(): Promise<void> {
     const { store, health, clock, ids } = this.parts;
-    const names = [...this.sources.keys()];
+    const sources = [...this.sources];
+    const reliant = [...this.reliant.values()];
     if (!health.away) {
-      const notes = await store.board.read(names.flatMap((name) => [noteName(name), gapName(name)])).catch(() => []);
-      names.forEach((name, i) => this.read(this.sources.get(name)!, notes[2 * i], notes[2 * i + 1]));
+      const names = [
+        ...sources.map(([name]) => gapName(name)),
+        ...reliant.map(({ name, domain }) => noteName(name, domain)),
+      ];
+      const notes = await store.board.read(names).catch(() => []);
+      sources.forEach(([, source], i) => (source.gap = notes[i] === GAP));
+      reliant.forEach((one, i) => this.read(one, notes[sources.length + i]));
     }
     for (const [name, gap] of this.gaps) if (gap.open === 0) await this.closeGap(name, gap);
     if (this.closed) return;
@@ -159,11 +172,10 @@ export class SourceHealth {
     this.cancelTimer = clock.schedule(LOOK_MS * (0.9 + 0.2 * ids.random()), () => void this.look());
   }
 
-  private read(source: Source, note: string | undefined, gap: string | undefined): void {
-    source.gap = gap === GAP;
+  private read(reliant: Reliant, note: string | undefined): void {
     const lagMs = lagOf(note);
-    if (lagMs === undefined || note === source.note) return;
-    Object.assign(source, { note, lagMs, heardAt: instant(this.parts.clock) });
+    if (lagMs === undefined || note === reliant.note) return;
+    Object.assign(reliant, { note, lagMs, heardAt: instant(this.parts.clock) });
   }
 
   /** What the store was not told yet is carried out first on its return; until then the gap is open. */
@@ -204,8 +216,8 @@ export class SourceHealth {
   }
 }
 
-function noteName(source: string): string {
-  return `source:${source}`;
+function noteName(source: string, domain: string): string {
+  return `source:${domain}:${source}`;
 }
 
 function gapName(source: string): string {

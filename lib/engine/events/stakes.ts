@@ -23,6 +23,12 @@ export class Stakes {
     return new Set([...this.rulesOf(source).map(({ domain }) => domain), ...this.reliantOn(source)]);
   }
 
+  /** Those that rest on the source, and for which its events are carried out here: only for them does it matter that it is read here. */
+  borneOutBy(source: string): string[] {
+    const followers = new Set(this.rulesOf(source).map(({ domain }) => domain));
+    return this.reliantOn(source).filter((domain) => followers.has(domain));
+  }
+
   /**
    * Those that an event may have concerned of which nothing became. What cannot be attributed concerns nobody but those who rest on the
    * source: whoever sends nonsense reaches no other domain.

@@ -1,4 +1,4 @@
-import { errorKind, isCacheGuardError } from '../../core/errors.js';
+import { errorKind, isCacheGuardError, thrownText } from '../../core/errors.js';
 import type {
   DomainEventsEvent,
   EventSourceStateEvent,
@@ -159,5 +159,5 @@ function safeText(error: unknown): string {
 }
 
 function fullText(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return thrownText(error, { named: true });
 }

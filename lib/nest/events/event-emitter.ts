@@ -1,6 +1,6 @@
 import type { EventEmitter2 } from '@nestjs/event-emitter';
 import type { DomainEvent, PublishedEvent } from '../../core/domain-event.js';
-import { CacheGuardConfigError, errorKind } from '../../core/errors.js';
+import { CacheGuardConfigError, errorKind, thrownText } from '../../core/errors.js';
 import type { EventSink, EventSource, Verdict } from '../../core/event-source.js';
 import { OptionsChecker } from '../../core/field-checker.js';
 import { Retries } from '../../engine/events/retries.js';
@@ -98,7 +98,7 @@ class EventEmitterSource implements EventSource {
     try {
       if (this.options.toEvent) event = this.options.toEvent(payload, type);
     } catch (error) {
-      const reason = `toEvent: ${String(error).slice(0, 200)}`;
+      const reason = `toEvent: ${thrownText(error, { named: true }).slice(0, 200)}`;
       sink.deadLettered(undefined, reason, { rule: 'toEvent', error: errorKind(error), attempt: 1 });
       return;
     }

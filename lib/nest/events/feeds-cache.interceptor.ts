@@ -7,7 +7,7 @@ import {
   type NestInterceptor,
 } from '@nestjs/common';
 import { defer, lastValueFrom, type Observable } from 'rxjs';
-import { errorKind } from '../../core/errors.js';
+import { errorKind, thrownText } from '../../core/errors.js';
 import type { Verdict } from '../../core/event-source.js';
 import type { RetryOptions } from '../../engine/events/retries.js';
 import { messageOf, type BrokerMessage } from './broker-message.js';
@@ -79,7 +79,7 @@ export class FeedsCacheInterceptor implements NestInterceptor {
     try {
       if (toEvent) event = toEvent(payload, context);
     } catch (error) {
-      const reason = `toEvent: ${String(error).slice(0, 200)}`;
+      const reason = `toEvent: ${thrownText(error, { named: true }).slice(0, 200)}`;
       return { verdict: { kind: 'poison', reason, rule: 'toEvent', error: errorKind(error) } };
     }
     if (event === undefined && toEvent) return NOTHING;

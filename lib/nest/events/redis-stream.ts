@@ -78,6 +78,7 @@ export function redisStream(options: RedisStreamOptions): (environment: SourceEn
       stream,
       ...(deadLetters === undefined ? {} : { deadLetters }),
       group: options.group ?? namespace,
+      namespace,
       consumer: ids.process,
       connect: connection,
       clock,

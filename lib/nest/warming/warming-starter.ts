@@ -1,3 +1,4 @@
+import { thrownText } from '../../core/errors.js';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { ModuleRef, ModulesContainer } from '@nestjs/core';
 import type { Clock } from '../../core/clock.js';
@@ -124,9 +125,7 @@ export class WarmingStarter {
     try {
       return await this.guard.warm(rest === undefined ? options : { ...options, rest }).done;
     } catch (error) {
-      this.logger.warn(
-        `Warming '${options.name}' is refused: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      this.logger.warn(`Warming '${options.name}' is refused: ${thrownText(error)}`);
       return undefined;
     }
   }

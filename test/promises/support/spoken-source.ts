@@ -1,5 +1,6 @@
 import type { EventSink, EventSource } from 'nestjs-cache-guard';
 import { systemClock } from '../../../lib/adapters/system.js';
+import { readRule } from '../../../lib/core/rules.js';
 import type { Fleet, Member } from './fleet.js';
 
 /** A source that says that it is alive for as long as the test wants, in the fleet's time. */
@@ -39,8 +40,23 @@ export class SpokenSource implements EventSource {
   }
 }
 
-/** Lets a process follow sources, without rules. */
-export async function follow({ guard }: Member, ...sources: EventSource[]): Promise<void> {
-  guard.events.configure({ rules: [], mergeWindowMs: 0 });
+/** Lets a process follow sources, with a rule for each domain that rests on one. */
+export function follow(member: Member, ...sources: EventSource[]): Promise<void> {
+  const reliant = member.guard.policies().filter(({ freshBy }) => freshBy);
+  return followFor(
+    reliant.map(({ domain }) => domain),
+    member,
+    ...sources,
+  );
+}
+
+/** The same with rules for those domains. */
+export async function followFor(
+  domains: readonly string[],
+  { guard }: Member,
+  ...sources: EventSource[]
+): Promise<void> {
+  const rules = domains.map((domain) => readRule({ on: 'changed', domain, all: true }, `the rule for ${domain}`));
+  guard.events.configure({ rules, mergeWindowMs: 0 });
   await guard.events.follow(sources);
 }

@@ -9,6 +9,8 @@ import {
   CacheGuardTimeoutError,
   describeValue,
   isCacheGuardError,
+  errorKind,
+  thrownText,
 } from '../../../lib/core/errors.js';
 
 const fail = (): never => {
@@ -76,6 +78,37 @@ describe('isCacheGuardError', () => {
     Object.assign(new Error('x'), { code: 5 }),
   ])('rejects %o', (other) => {
     expect(isCacheGuardError(other)).toBe(false);
+  });
+});
+
+describe('what was thrown', () => {
+  it.each([
+    [new TypeError('x'), 'x', 'TypeError: x'],
+    ['x', 'x', 'x'],
+    [undefined, 'undefined', 'undefined'],
+    [Symbol('x'), 'Symbol(x)', 'Symbol(x)'],
+  ])('%o is told', (thrown, text, named) => {
+    expect(thrownText(thrown)).toBe(text);
+    expect(thrownText(thrown, { named: true })).toBe(named);
+  });
+
+  const raises = (): never => {
+    throw new Error('raised');
+  };
+  it.each([
+    Object.create(null),
+    Object.defineProperty(new Error(), 'message', { get: raises }),
+    new Proxy({}, { get: raises, getPrototypeOf: raises }),
+  ] as unknown[])('is told of whatever it is', (thrown) => {
+    expect(thrownText(thrown, { named: true })).toMatch(/cannot become text/);
+    expect(isCacheGuardError(thrown)).toBe(false);
+    expect(['unknown', 'Error']).toContain(errorKind(thrown));
+  });
+
+  it('may have a code that cannot be read', () => {
+    const thrown = Object.defineProperty(new Error(), 'code', { get: raises });
+    expect(isCacheGuardError(thrown)).toBe(false);
+    expect(errorKind(thrown)).toBe('unknown');
   });
 });
 

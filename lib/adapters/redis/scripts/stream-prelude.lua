@@ -27,6 +27,16 @@ local function known(key, group)
   return stream, nil
 end
 
+-- The fingerprint of a consumer's rules, which stands between its process and, of one that has left, the word for that.
+local function rules_of(consumer)
+  return string.match(consumer, '~([^~]*)')
+end
+
+-- Whether a consumer is gone: it has left, or was idle for longer than so many ms.
+local function is_gone(consumer, gone_ms)
+  return string.match(consumer['name'], '~left$') ~= nil or consumer['idle'] > tonumber(gone_ms)
+end
+
 local function there(key, id)
   return #redis.call('XRANGE', key, id, id) > 0
 end

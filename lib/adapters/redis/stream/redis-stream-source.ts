@@ -3,7 +3,7 @@ import type { EventSink, EventSource } from '../../../core/event-source.js';
 import { keyPrefixOf, type RedisConnect } from '../client-shapes.js';
 import { GroupRules } from './group-rules.js';
 import { Loop } from './loop.js';
-import { StreamGroup } from './stream-group.js';
+import { StreamGroup, type Consumers } from './stream-group.js';
 import { StreamLink } from './stream-link.js';
 import { StreamReader } from './stream-reader.js';
 import { StreamTender } from './stream-tender.js';
@@ -15,6 +15,8 @@ export interface RedisStreamSourceOptions {
   readonly name: string;
   readonly stream: string;
   readonly group: string;
+  /** Tells apart processes of one group that have the same rules. Default: all have one. */
+  readonly namespace?: string;
   /** This process, in the group. */
   readonly consumer: string;
   readonly connect: RedisConnect;
@@ -62,16 +64,17 @@ export class RedisStreamSource implements EventSource {
 
   /** Resolves when the group is joined, or after the time that a command has. */
   async open(sink: EventSink): Promise<void> {
-    const { name, clock, commandTimeoutMs, maxDeadLetters = 10_000 } = this.options;
+    const { name, namespace, clock, commandTimeoutMs, maxDeadLetters = 10_000 } = this.options;
     const { from = 'end', batch = 256, maxTries = 5, retryAfterMs = 1_000, claimAfterMs = 30_000 } = this.options;
     const { forgetAfterMs = 600_000 } = this.options;
     const { link, bell } = this;
     const { stream, deadLetters } = namesOf(this.options);
-    const consumer = GroupRules.consumer(this.options.consumer, sink);
-    const rules = new GroupRules(name, this.options.group, sink);
-    const saw = (consumers: readonly string[]) => rules.saw(consumers);
+    const consumer = GroupRules.consumer(this.options.consumer, sink, namespace);
     const names = { stream, group: this.options.group, consumer, deadLetters };
+    const saw = (consumers: Consumers): Promise<void> => rules.saw(consumers);
     const group = new StreamGroup({ ...names, link, maxDeadLetters, saw });
+    const forget = (consumers: readonly string[]) => group.forget(consumers);
+    const rules = new GroupRules({ name, group: this.options.group, namespace, sink, forget });
     const failed = (error: unknown) => sink.trouble(error);
     const freed = () => {
       this.reading?.wake();

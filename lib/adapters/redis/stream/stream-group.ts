@@ -10,6 +10,7 @@ const scripts = {
   bury: script('bury'),
   giveBack: script('give-back'),
   survey: script('survey'),
+  forget: script('forget'),
 };
 
 /** More names and values than that of a foreign entry do not go into its dead letter. */
@@ -26,8 +27,16 @@ export interface StreamGroupOptions {
   readonly consumer: string;
   readonly deadLetters: string;
   readonly maxDeadLetters: number;
-  /** Hears from time to time which consumers are at work; a rejection is one of the survey. */
-  readonly saw?: (consumers: readonly string[]) => Promise<void>;
+  /** Hears from time to time of the group's consumers; a rejection is one of the survey. */
+  readonly saw?: (consumers: Consumers) => Promise<void>;
+}
+
+/** The names of a group's consumers. */
+export interface Consumers {
+  /** At work. */
+  readonly here: readonly string[];
+  /** They have left, or were not heard of any more. */
+  readonly gone: readonly string[];
 }
 
 /** Events that a new group will not read, and where it would begin. */
@@ -127,7 +136,7 @@ export class StreamGroup {
    * Lets entries come again as if they had not been handed out.
    *
    * @param idleMs for how long they are to seem untouched
-   * @param leave the consumer is forgotten if it has nothing left
+   * @param leave the consumer is forgotten if it has nothing left; what remains is word that its rules have read
    */
   async giveBack(
     entries: readonly { readonly id: string; readonly count: number }[],
@@ -142,16 +151,21 @@ export class StreamGroup {
   /**
    * Age of the oldest entry that was not acknowledged, by the server's time; 0 when there is none, nothing without a group.
    *
-   * @param forgetAfterMs other consumers that were not heard of for so long, and have nothing pending, are forgotten
+   * @param forgetAfterMs other consumers that were not heard of for so long, have no other rules, and nothing pending, are forgotten
    */
   async survey(forgetAfterMs?: number): Promise<number | undefined> {
     const { group, consumer } = this.options;
     const args = [group, consumer, forgetAfterMs ?? '', GONE_MS];
-    const reply = await this.run<[Buffer, Buffer, Buffer, Buffer[]]>(scripts.survey, args);
-    const [kind, now, oldest, consumers] = reply;
+    const reply = await this.run<[Buffer, Buffer, Buffer, Buffer[], Buffer[]]>(scripts.survey, args);
+    const [kind, now, oldest, here, gone] = reply;
     if (String(kind) === 'none') return undefined;
-    if (forgetAfterMs !== undefined) await this.options.saw?.(consumers.map(String));
+    if (forgetAfterMs !== undefined) await this.options.saw?.({ here: here.map(String), gone: gone.map(String) });
     return oldest.length === 0 ? 0 : Math.max(0, Number(now) - Number.parseInt(String(oldest), 10));
+  }
+
+  /** Consumers that are gone, with nothing pending, leave no trace. */
+  async forget(consumers: readonly string[]): Promise<void> {
+    await this.run(scripts.forget, [this.options.group, GONE_MS, ...consumers]);
   }
 
   private run<T>(one: Script, args: readonly (string | number | Buffer)[], ...keys: readonly string[]): Promise<T> {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
 import { MemoryLedger } from '../../../../lib/adapters/memory/memory-ledger.js';
 import type { DomainEventsEvent } from '../../../../lib/core/events.js';
@@ -15,6 +16,9 @@ import { gate } from '../../../promises/support/source.js';
 const APPLIED = { kind: 'done', outcome: 'applied' };
 const DUPLICATE = { kind: 'done', outcome: 'duplicate' };
 const UNMATCHED = { kind: 'done', outcome: 'unmatched' };
+
+const MANY = Array.from({ length: 1_000 }, (_, i) => i);
+const asApplied = (): ActionOutcome => ({ kind: 'applied' });
 
 const offer = { on: 'offer', domain: 'offers', key: ({ subject }) => subject } satisfies EventRule;
 
@@ -236,12 +240,40 @@ describe('the intake', () => {
     expect(order).toEqual(['act', 'remember']);
   });
 
-  it('takes a list of keys of any length', async () => {
-    const { take, wanted } = setUp([
-      { ...offer, key: undefined, keys: () => Array.from({ length: 150_000 }, (_, i) => i) },
-    ]);
-    expect(await take([event('1')])).toEqual([APPLIED]);
-    expect(wanted).toHaveLength(150_000);
+  it('wants all of the domain where a rule gives more keys or tags than 10,000, and no more than those', async () => {
+    for (const field of ['keys', 'tags']) {
+      for (const length of [10_000, 10_001]) {
+        const names = Array.from({ length }, (_, i) => `name ${i}`);
+        const { take, wanted } = setUp([{ ...offer, key: undefined, [field]: () => names }]);
+        expect(await take([event('1')])).toEqual([APPLIED]);
+        if (length === 10_000) expect(wanted).toHaveLength(length);
+        else expect(wanted).toMatchObject([{ scope: 'domain', mode: 'expire' }]);
+      }
+    }
+  });
+
+  it('begins no further event while 10,000 keys are wanted, and all of them in the end', async () => {
+    const { opened, open } = gate();
+    const { take, wanted } = setUp([{ ...offer, key: undefined, keys: () => MANY }], () => opened.then(asApplied));
+    const taken = take(Array.from({ length: 50 }, (_, i) => event(String(i))));
+    for (let turn = 0; turn < 100; turn++) await setImmediate();
+    expect(wanted).toHaveLength(10_000);
+    open();
+    expect(await taken).toEqual(Array.from({ length: 50 }, () => APPLIED));
+    expect(wanted).toHaveLength(50_000);
+    expect(await take([event('another')])).toEqual([APPLIED]);
+  });
+
+  it('gives others their turn while it begins what an event wants', async () => {
+    const { take, wanted } = setUp([{ ...offer, key: undefined, keys: () => MANY }]);
+    const seen: number[] = [];
+    const taken = take([event('1')]);
+    for (let turn = 0; turn < 10; turn++) {
+      await setImmediate();
+      seen.push(wanted.length);
+    }
+    await taken;
+    expect(seen.some((count) => count > 0 && count < MANY.length)).toBe(true);
   });
 
   it('keeps a reason short', async () => {

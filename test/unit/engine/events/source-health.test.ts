@@ -23,7 +23,7 @@ async function live() {
   health.start();
   const pass = async (ms: number) => {
     for (let passed = 0; passed < ms; passed += 500) {
-      health.said('ledger', 0);
+      health.said('ledger', 0, ['quotes']);
       await clock.run(500);
     }
   };
