@@ -69,18 +69,22 @@ export type { BypassReason } from './core/http/bypass.js';
 export type { HttpRouteOptions, VaryOptions } from './nest/http/http-settings.js';
 
 export type {
+  ExplainOptions,
   Explanation,
   InvalidateTagsTarget,
   InvalidateTarget,
   InvalidationResult,
+  KeyEvent,
   KeyTarget,
   LoadContext,
   OwnerTarget,
   PeekedValue,
+  PolicyInForce,
   Project,
   ProjectedTarget,
   PutResult,
   ReadTarget,
+  RecentEvent,
   ServedValue,
 } from './core/targets.js';
 export type { Duration } from './core/durations.js';

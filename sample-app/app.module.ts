@@ -8,6 +8,7 @@ import { DashboardModule } from './dashboard/dashboard.module.js';
 import { EventJournal } from './events/event-journal.js';
 import { namespaceOf, sourcesOf, streamOf } from './events/event-stream.js';
 import { EventsModule } from './events/events.module.js';
+import { principalOf } from './http/customer.js';
 import { UnavailableFilter } from './http/unavailable.filter.js';
 import { offersRules } from './offers/offers.events.js';
 import { offersPolicy } from './offers/offers.policy.js';
@@ -40,6 +41,7 @@ export class AppModule {
           useFactory: async (source: Database, probed: Source, journal: EventJournal) => ({
             namespace: await namespaceOf(config, source),
             ...(config.redisUrl ? { redisUrl: config.redisUrl } : {}),
+            principal: principalOf,
             domains: { ...cardsPolicy(probed), ...offersPolicy(probed) },
             events: {
               rules: [...cardsRules, ...offersRules],

@@ -31,6 +31,12 @@ export interface AcquireRequest {
   readonly honourBackoff: boolean;
 }
 
+/** Who may make a key's value alone, and how long still. */
+export interface HeldLease {
+  readonly token: string;
+  readonly remainingMs: number;
+}
+
 export type AcquireReply =
   /** `nowMs` is the store time of the grant (with its microseconds as a fraction), not later than any load that follows. */
   | { readonly kind: 'granted'; readonly generations: Generations; readonly epoch: number; readonly nowMs: number }
@@ -148,6 +154,8 @@ export interface Store {
   acquire(request: AcquireRequest): Promise<AcquireReply>;
   /** `false`: the token is void. */
   renew(key: EntryKey, token: string, leaseMs: number): Promise<boolean>;
+  /** Who holds the key's lease, for who wants to know; changes nothing. `undefined`: nobody. */
+  lease(key: EntryKey): Promise<HeldLease | undefined>;
   commit(request: CommitRequest): Promise<CommitReply>;
   release(request: ReleaseRequest): Promise<void>;
   /**

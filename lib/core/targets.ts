@@ -1,7 +1,7 @@
 import type { Duration } from './durations.js';
-import type { InvalidationMode } from './events.js';
+import type { CacheGuardEvent, InvalidationMode } from './events.js';
 import type { KeyPart } from './keys.js';
-import type { FreshnessClass, FreshnessOverrides, Scope } from './policy.js';
+import type { FreshnessOverrides, Policy, Scope } from './policy.js';
 import type { ValueOptions } from './values.js';
 
 /** Whose value is meant, where it is private. */
@@ -95,13 +95,53 @@ export interface PeekedValue<T> extends ServedValue {
   readonly value: T;
 }
 
-/** Why a key is answered as it is; never the value. */
-export interface Explanation {
-  readonly domain: string;
+export interface ExplainOptions {
+  /** Also gives the value; refused as a read where it is private to somebody else. Default: `false`. */
+  readonly value?: boolean;
+}
+
+/** An event that is about one key. */
+export type KeyEvent = Extract<CacheGuardEvent, { readonly key: string }>;
+
+/** Something that has happened to a key. */
+export interface RecentEvent {
+  readonly agoMs: number;
+  readonly event: KeyEvent;
+}
+
+/** Of a policy, what says how old an answer may be and who gets it. */
+export type PolicyInForce = Pick<
+  Policy,
+  | 'scope'
+  | 'keep'
+  | 'softTtlMs'
+  | 'hardTtlMs'
+  | 'whileRevalidateMs'
+  | 'ifErrorMs'
+  | 'staleAllowed'
+  | 'encrypt'
+  | 'hashKeys'
+> & {
+  /** The event source of `freshBy` is not known to be alive: its `fallbackTtl` is in force. */
+  readonly fallback: boolean;
+};
+
+/** Why a key is answered as it is; not the value, unless it is asked for. */
+export interface Explanation extends Pick<Policy, 'domain' | 'freshness' | 'owner' | 'because'> {
+  /** The storage key. */
   readonly key: string;
-  readonly freshness: FreshnessClass;
-  readonly owner: string | undefined;
-  readonly because: string | undefined;
+  readonly policy: PolicyInForce;
+  /** `away`: it did not answer, or has not been told of an invalidation yet; the rest is what this process knows. */
+  readonly store: 'answered' | 'away';
+  /** Who may load alone now, in the whole fleet; `undefined`: nobody, or it cannot be told. */
+  readonly lease: { readonly holder: 'this-process' | 'another'; readonly remainingMs: number } | undefined;
+  /**
+   * Why the last answers of this process were what they were: misses, stale hits, loads and the like, oldest first. Of the last 1000
+   * such keys, the last 8 each. Fresh hits are not noted.
+   */
+  readonly recent: readonly RecentEvent[];
+  /** Only if it was asked for and there is one: as it is kept, without `revive`. */
+  readonly value?: unknown;
   readonly decision: 'serve-fresh' | 'serve-stale' | 'validate' | 'load' | 'pass';
   readonly cause: string | undefined;
   readonly entry:

@@ -3,6 +3,7 @@ import type { CacheGuardListener, InvalidationMode } from '../core/events.js';
 import { domainGeneration, type KeyPart } from '../core/keys.js';
 import type { Policy } from '../core/policy.js';
 import type {
+  ExplainOptions,
   Explanation,
   InvalidateTagsTarget,
   InvalidateTarget,
@@ -21,7 +22,7 @@ import { CallMaker } from './call-maker.js';
 import type { Domains } from './domains.js';
 import { type EngineParts } from './engine-parts.js';
 import { DomainEvents } from './events/domain-events.js';
-import { explainFound } from './explain.js';
+import { explain } from './explain.js';
 import { handOut } from './hand-out.js';
 import { modeOf } from './invalidations.js';
 import { collectServed, currentFrame, LoadDirectives, NEVER_ABORTED } from './load-frames.js';
@@ -233,10 +234,10 @@ export class CacheGuard {
     return this.reconciliations.last(domain);
   }
 
-  /** Why a key is answered as it is. @throws CacheGuardStoreError when the store is away */
-  async explain(target: KeyTarget): Promise<Explanation> {
-    const call = this.calls.lookOrRefuse(target);
-    return explainFound(call, await this.parts.lookup.look(call));
+  /** Why a key is answered as it is; also while the store is away. @throws CacheGuardError (`CG_UNKNOWN_DOMAIN`, `CG_UNUSABLE_KEY`) */
+  async explain(target: KeyTarget, { value = false }: ExplainOptions = {}): Promise<Explanation> {
+    const call = value ? this.calls.callOrRefuse(target) : this.calls.lookOrRefuse(target);
+    return explain(this.rooms, call, value);
   }
 
   /**

@@ -30,6 +30,10 @@ export class LeaseKeeper {
     if (dueMs < this.armedForMs) this.arm();
   }
 
+  has(token: string): boolean {
+    return this.kept.has(token);
+  }
+
   forget(token: string): void {
     if (this.kept.delete(token) && this.kept.size === 0) this.disarm();
   }

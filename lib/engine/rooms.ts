@@ -23,6 +23,7 @@ import { Lookup } from './lookup.js';
 import { NearCache } from './near-cache.js';
 import { PendingInvalidations } from './pending.js';
 import { Probes } from './probes.js';
+import { RecentEvents } from './recent-events.js';
 import { signalHandler } from './signals.js';
 import { Sources } from './sources.js';
 import { Sessions } from './session.js';
@@ -51,6 +52,7 @@ export interface Rooms {
   readonly parts: EngineParts;
   readonly flights: Flights;
   readonly probes: Probes;
+  readonly recent: RecentEvents;
   readonly alone: LoneLoads;
   readonly invalidations: Invalidations;
   readonly writes: Writes;
@@ -100,6 +102,7 @@ export function makeRooms(owner: object, given: CacheGuardParts): Rooms {
     flights,
     invalidations,
     probes: new Probes(parts),
+    recent: new RecentEvents(hub, clock),
     alone: new LoneLoads(parts),
     writes: new Writes(parts, invalidations),
     sourceHealth: new SourceHealth(parts, given.domains, settled),

@@ -66,6 +66,10 @@ export class EmbeddedFallback implements Store {
     return this.current.renew(key, token, leaseMs);
   }
 
+  lease(key: EntryKey) {
+    return this.current.lease(key);
+  }
+
   commit(request: CommitRequest) {
     return this.current.commit(request);
   }

@@ -11,6 +11,7 @@ import type {
   BeatRequest,
   CommitReply,
   CommitRequest,
+  HeldLease,
   KnownVersion,
   ReadReply,
   ReleaseRequest,
@@ -22,6 +23,7 @@ export type StoreOperation =
   | 'read'
   | 'acquire'
   | 'renew'
+  | 'lease'
   | 'commit'
   | 'release'
   | 'invalidate'
@@ -56,6 +58,7 @@ export class ChaosStore implements Store {
     read: 0,
     acquire: 0,
     renew: 0,
+    lease: 0,
     commit: 0,
     release: 0,
     invalidate: 0,
@@ -131,6 +134,10 @@ export class ChaosStore implements Store {
 
   renew(key: EntryKey, token: string, leaseMs: number): Promise<boolean> {
     return this.call('renew', () => this.inner.renew(key, token, leaseMs));
+  }
+
+  lease(key: EntryKey): Promise<HeldLease | undefined> {
+    return this.call('lease', () => this.inner.lease(key));
   }
 
   commit(request: CommitRequest): Promise<CommitReply> {

@@ -1,18 +1,15 @@
 import { Controller, Get, Param } from '@nestjs/common';
-import { CacheGuard } from 'nestjs-cache-guard';
+import { Cached } from 'nestjs-cache-guard';
 import { idPipe } from '../http/checked.js';
-import { fragment, type Fragment } from '../http/fragment.js';
-import { BalancesService, type Balance } from './balances.service.js';
+import { balancesOf, BalancesService, type Balance } from './balances.service.js';
 
 @Controller('api/customers/:customer/balances')
 export class BalancesController {
-  constructor(
-    private readonly balances: BalancesService,
-    private readonly cache: CacheGuard,
-  ) {}
+  constructor(private readonly balances: BalancesService) {}
 
   @Get()
-  of(@Param('customer', idPipe('customer')) customer: string): Promise<Fragment<Balance[]>> {
-    return fragment(this.cache, 'balances', () => this.balances.of(customer));
+  @Cached(balancesOf)
+  of(@Param('customer', idPipe('customer')) customer: string): Promise<Balance[]> {
+    return this.balances.of(customer);
   }
 }

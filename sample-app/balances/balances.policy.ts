@@ -3,6 +3,7 @@ import type { DomainPolicies } from 'nestjs-cache-guard';
 export const balancesPolicy: DomainPolicies = {
   balances: {
     freshness: 'critical',
+    scope: 'private',
     softTtl: '2s',
     stalePolicy: 'never',
     owner: 'Core Ledger',

@@ -8,11 +8,14 @@ export interface Balance {
   readonly cents: number;
 }
 
+/** The route and the service are two doors to one entry. */
+export const balancesOf = { domain: 'balances', key: (customer: string) => customer, shared: true } as const;
+
 @Injectable()
 export class BalancesService {
   constructor(private readonly source: Source) {}
 
-  @Cached({ domain: 'balances', key: (customer: string) => customer })
+  @Cached(balancesOf)
   async of(customer: string): Promise<Balance[]> {
     const balances = await this.source.read<Balance>(
       'balances',

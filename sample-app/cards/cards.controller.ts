@@ -1,8 +1,7 @@
 import { Body, Controller, Get, Param, Put } from '@nestjs/common';
-import { CacheGuard } from 'nestjs-cache-guard';
+import { Cached } from 'nestjs-cache-guard';
 import { Checked, fieldsOf, idPipe, oneOf, truth } from '../http/checked.js';
-import { fragment, type Fragment } from '../http/fragment.js';
-import { CardsService, type Card } from './cards.service.js';
+import { cardsOf, CardsService, type Card } from './cards.service.js';
 
 interface SetBlocked {
   readonly blocked: boolean;
@@ -16,14 +15,12 @@ const setBlocked = (given: unknown): SetBlocked => {
 
 @Controller('api/customers/:customer/cards')
 export class CardsController {
-  constructor(
-    private readonly cards: CardsService,
-    private readonly cache: CacheGuard,
-  ) {}
+  constructor(private readonly cards: CardsService) {}
 
   @Get()
-  of(@Param('customer', idPipe('customer')) customer: string): Promise<Fragment<Card[]>> {
-    return fragment(this.cache, 'card-controls', () => this.cards.of(customer));
+  @Cached(cardsOf)
+  of(@Param('customer', idPipe('customer')) customer: string): Promise<Card[]> {
+    return this.cards.of(customer);
   }
 
   @Put(':card')

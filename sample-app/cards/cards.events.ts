@@ -4,8 +4,6 @@ const TYPE = 'bank.card-controls.changed';
 
 interface CardControlsChanged {
   readonly customer: string;
-  /** Of all the customer's cards, as the policy's probe counts it. */
-  readonly version: number;
 }
 
 export function cardControlsChanged(data: CardControlsChanged): OutboxEvent {
@@ -14,13 +12,11 @@ export function cardControlsChanged(data: CardControlsChanged): OutboxEvent {
 
 const dataOf = ({ data }: DomainEvent): CardControlsChanged => data as CardControlsChanged;
 
-/** The probe before every read would find out too; the event spares the next reader the load. */
+/** The probe before every read would find out too. An event comes from nobody: it can invalidate what is private, and loads nothing. */
 export const cardsRules: readonly EventRule[] = [
   {
     on: TYPE,
     domain: 'card-controls',
-    key: (event) => dataOf(event).customer,
-    version: (event) => dataOf(event).version,
-    action: 'refresh',
+    tags: (event) => [`customer:${dataOf(event).customer}`],
   },
 ];

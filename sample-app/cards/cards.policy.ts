@@ -6,6 +6,7 @@ export function cardsPolicy(source: Source): DomainPolicies {
   return {
     'card-controls': {
       freshness: 'critical',
+      scope: 'private',
       softTtl: '10m',
       stalePolicy: 'validate',
       probe: (customer) => currentVersion(source, String(customer)),

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { CacheGuard } from 'nestjs-cache-guard';
 import { BalancesService } from '../balances/balances.service.js';
 import { CardsService } from '../cards/cards.service.js';
+import { actFor } from '../http/customer.js';
 import { OffersService } from '../offers/offers.service.js';
 import { ProfileService } from '../profile/profile.service.js';
 import { Source } from '../source/source.js';
@@ -47,7 +48,12 @@ export class CrowdService {
     };
   }
 
-  async release({ domain, key, readers }: Crowd): Promise<CrowdResult> {
+  /** The requests of a crowd are made up: each reader is the customer whose value it is. */
+  release(crowd: Crowd): Promise<CrowdResult> {
+    return actFor(crowd.key, () => this.releaseAs(crowd));
+  }
+
+  private async releaseAs({ domain, key, readers }: Crowd): Promise<CrowdResult> {
     const read = this.reads[domain];
     await this.cache.invalidate({ domain, key, mode: 'remove' });
     const before = this.source.loads(domain);

@@ -1,12 +1,11 @@
 import type { ServerResponse } from 'node:http';
 import { Body, Controller, Get, Header, HttpCode, Param, Post, Res } from '@nestjs/common';
-import { CacheGuard, CacheGuardMetrics } from 'nestjs-cache-guard';
+import { Cached, CacheGuardMetrics } from 'nestjs-cache-guard';
 import { Checked, fieldsOf, id, idPipe, oneOf, wholeNumber } from '../http/checked.js';
-import { fragment, type Fragment } from '../http/fragment.js';
 import { CONTENT_SECURITY_POLICY, PAGE } from '../page/page.js';
 import { CROWD_DOMAINS, CrowdService, type Crowd, type CrowdResult } from './crowd.service.js';
 import { StatusService, type DomainPromise, type Status } from './status.service.js';
-import { SummaryService, type Summary } from './summary.service.js';
+import { summaryOf, SummaryService, type Summary } from './summary.service.js';
 
 const crowd = (given: unknown): Crowd => {
   const { domain, key, readers = 200 } = fieldsOf(given, ['domain', 'key', 'readers']);
@@ -24,7 +23,6 @@ export class DashboardController {
     private readonly crowds: CrowdService,
     private readonly status: StatusService,
     private readonly metrics: CacheGuardMetrics,
-    private readonly cache: CacheGuard,
   ) {}
 
   @Get()
@@ -35,8 +33,9 @@ export class DashboardController {
   }
 
   @Get('api/customers/:customer/summary')
-  summary(@Param('customer', idPipe('customer')) customer: string): Promise<Fragment<Summary>> {
-    return fragment(this.cache, 'dashboard', () => this.summaries.of(customer));
+  @Cached(summaryOf)
+  summary(@Param('customer', idPipe('customer')) customer: string): Promise<Summary> {
+    return this.summaries.of(customer);
   }
 
   @Get('api/promises')

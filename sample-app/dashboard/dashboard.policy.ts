@@ -3,6 +3,7 @@ import type { DomainPolicies } from 'nestjs-cache-guard';
 export const dashboardPolicy: DomainPolicies = {
   dashboard: {
     freshness: 'experience',
+    scope: 'private',
     softTtl: '30s',
     owner: 'Web',
     because:

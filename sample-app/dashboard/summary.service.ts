@@ -10,6 +10,9 @@ export interface Summary {
   readonly offer: string | null;
 }
 
+/** The route and the service are two doors to one entry. */
+export const summaryOf = { domain: 'dashboard', key: (customer: string) => customer, shared: true } as const;
+
 /** An `experience` made from a `critical` value: the strictest of what it is made from wins, so no old balance is served. */
 @Injectable()
 export class SummaryService {
@@ -19,7 +22,7 @@ export class SummaryService {
     private readonly offers: OffersService,
   ) {}
 
-  @Cached({ domain: 'dashboard', key: (customer: string) => customer })
+  @Cached(summaryOf)
   async of(customer: string): Promise<Summary> {
     const [{ name, segment }, balances] = await Promise.all([this.profiles.of(customer), this.balances.of(customer)]);
     const [offer] = await this.offers.bySegment(segment);

@@ -1,8 +1,7 @@
 import { Body, Controller, Get, Param, Post } from '@nestjs/common';
-import { CacheGuard } from 'nestjs-cache-guard';
+import { Cached } from 'nestjs-cache-guard';
 import { Checked, fieldsOf, id, idPipe, text } from '../http/checked.js';
-import { fragment, type Fragment } from '../http/fragment.js';
-import { OffersService, type Offer, type PublishOffer } from './offers.service.js';
+import { offersOf, OffersService, type Offer, type PublishOffer } from './offers.service.js';
 
 const publishOffer = (given: unknown): PublishOffer => {
   const { segment, title } = fieldsOf(given, ['segment', 'title']);
@@ -11,14 +10,13 @@ const publishOffer = (given: unknown): PublishOffer => {
 
 @Controller('api/offers')
 export class OffersController {
-  constructor(
-    private readonly offers: OffersService,
-    private readonly cache: CacheGuard,
-  ) {}
+  constructor(private readonly offers: OffersService) {}
 
+  /** The same for everybody, also for a browser that sends the cookies of another application on this host. */
   @Get(':segment')
-  bySegment(@Param('segment', idPipe('segment')) segment: string): Promise<Fragment<Offer[]>> {
-    return fragment(this.cache, 'offers', () => this.offers.bySegment(segment));
+  @Cached({ ...offersOf, http: { credentials: 'share' } })
+  bySegment(@Param('segment', idPipe('segment')) segment: string): Promise<Offer[]> {
+    return this.offers.bySegment(segment);
   }
 
   @Post()

@@ -32,6 +32,14 @@ const NEXT_REVISION = `insert into bank_dashboard.segments (segment) values ($1)
 
 const INSERT = `insert into bank_dashboard.offers (segment, title) values ($1, $2) returning id, title, published`;
 
+/** The route and the service are two doors to one entry. */
+export const offersOf = {
+  domain: 'offers',
+  key: (segment: string) => segment,
+  tags: (segment: string) => [`segment:${segment}`],
+  shared: true,
+} as const;
+
 @Injectable()
 export class OffersService {
   constructor(
@@ -39,11 +47,7 @@ export class OffersService {
     private readonly writer: EventWriter,
   ) {}
 
-  @Cached({
-    domain: 'offers',
-    key: (segment: string) => segment,
-    tags: (segment: string) => [`segment:${segment}`],
-  })
+  @Cached(offersOf)
   async bySegment(segment: string): Promise<Offer[]> {
     const [row] = await this.source.read<OffersRow>('offers', BY_SEGMENT, [segment]);
     if (!row) return [];

@@ -1,7 +1,7 @@
 // Reads the fragments every second and shows them.
 import { readEvents } from './events.js';
 import { DEFINITIONS, ofCustomer, sendCrowd } from './fragments.js';
-import { act, button, byId, call, element, length, money, seconds, span, tell } from './helpers.js';
+import { act, button, byId, call, element, length, money, read, seconds, span, tell } from './helpers.js';
 
 const STATES = {
   fresh: 'fresh',
@@ -21,6 +21,7 @@ class FragmentView {
     this.promise = promise;
     this.pill = span('…', 'pill');
     this.age = span('', 'age');
+    this.headers = { status: element('dd'), age: element('dd') };
     this.fill = element('i');
     this.content = element('ul', { className: 'content' });
     const bar = element('div', { className: promise.hardTtlMs > promise.softTtlMs ? 'bar two' : 'bar' }, this.fill);
@@ -32,6 +33,7 @@ class FragmentView {
       element('header', {}, title, span(promise.freshness, `class ${promise.freshness}`)),
       element('div', {}, element('div', { className: 'state' }, this.pill, this.age), bar),
       this.content,
+      this.heard(),
       element('div', { className: 'actions' }, ...this.buttons()),
       this.described(),
     );
@@ -50,6 +52,13 @@ class FragmentView {
       title: 'Takes the value out of the cache and sends 200 readers for it',
     });
     return [...writes, crowd];
+  }
+
+  /** What the last answer said of the cache. */
+  heard() {
+    const { status, age } = this.headers;
+    const names = ['Cache-Status', 'Age'].map((textContent) => element('dt', { textContent }));
+    return element('dl', { className: 'promise headers' }, names[0], status, names[1], age);
   }
 
   described() {
@@ -74,8 +83,9 @@ class FragmentView {
     const turn = ++this.turn;
     const slow = setTimeout(() => (this.age.textContent = 'loading …'), 120);
     try {
-      const fragment = await call('GET', this.definition.path());
-      if (turn === this.turn) this.show(fragment);
+      const began = performance.now();
+      const fragment = await read(this.definition.path(), (headers) => turn === this.turn && this.hear(headers));
+      if (turn === this.turn) this.show({ ...fragment, tookMs: performance.now() - began });
     } catch (error) {
       if (turn === this.turn) this.refuse(error);
     } finally {
@@ -92,9 +102,14 @@ class FragmentView {
     void this.read();
   }
 
-  show({ state, ageMs, value }) {
+  hear({ status, age }) {
+    this.headers.status.textContent = status;
+    this.headers.age.textContent = age === '' ? '—' : age;
+  }
+
+  show({ state, ageMs, tookMs, value }) {
     this.state(state);
-    this.age.textContent = state === 'loaded' ? `took ${seconds(ageMs)}` : `${seconds(ageMs)} old`;
+    this.age.textContent = state === 'loaded' ? `took ${seconds(tookMs)}` : `${Math.round(ageMs / 1000)} s old`;
     this.fill.style.setProperty('--to', `${this.position(ageMs)}%`);
     this.value = value;
     const text = JSON.stringify(value);
@@ -144,6 +159,7 @@ class SummaryView extends FragmentView {
         { className: 'how' },
         element('div', { className: 'state' }, this.pill, this.age),
         element('p', { className: 'quiet', textContent: text }),
+        this.heard(),
       ),
     );
   }

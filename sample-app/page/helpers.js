@@ -31,10 +31,27 @@ export function length(ms) {
 /** The JSON of an answer; an answer that is no success is thrown with the message of the server. */
 export async function call(method, path, body) {
   const options = body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
-  const response = await fetch(path, { method, cache: 'no-store', ...options });
+  return answerOf(await fetch(path, { method, cache: 'no-store', ...options }));
+}
+
+async function answerOf(response) {
   const answer = await response.json();
   if (response.ok) return answer;
   throw new Error([answer.message].flat().join(' '));
+}
+
+/** @param heard is given the headers in which the cache tells what it did, also of an answer that is thrown */
+export async function read(path, heard) {
+  const response = await fetch(path, { cache: 'no-store' });
+  const header = (name) => response.headers.get(name) ?? '';
+  heard({ status: header('cache-status'), age: header('age') });
+  return { state: stateOf(header('cache-status')), ageMs: 1000 * header('age'), value: await answerOf(response) };
+}
+
+/** What `Cache-Status` (RFC 9211) says, in one word. */
+function stateOf(status) {
+  if (/; hit\b/.test(status)) return /; ttl=-/.test(status) ? 'stale' : 'fresh';
+  return /; (stored|collapsed)\b/.test(status) ? 'loaded' : 'uncached';
 }
 
 export function tell(text, className = '') {

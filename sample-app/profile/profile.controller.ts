@@ -1,8 +1,7 @@
 import { BadRequestException, Body, Controller, Get, Param, Patch } from '@nestjs/common';
-import { CacheGuard } from 'nestjs-cache-guard';
+import { Cached } from 'nestjs-cache-guard';
 import { Checked, fieldsOf, idPipe, text } from '../http/checked.js';
-import { fragment, type Fragment } from '../http/fragment.js';
-import { ProfileService, type Profile, type ProfileChange } from './profile.service.js';
+import { profileOf, ProfileService, type Profile, type ProfileChange } from './profile.service.js';
 
 const profileChange = (given: unknown): ProfileChange => {
   const { email, city } = fieldsOf(given, ['email', 'city']);
@@ -21,14 +20,12 @@ function emailAddress(given: unknown): string {
 
 @Controller('api/customers/:customer/profile')
 export class ProfileController {
-  constructor(
-    private readonly profiles: ProfileService,
-    private readonly cache: CacheGuard,
-  ) {}
+  constructor(private readonly profiles: ProfileService) {}
 
   @Get()
-  of(@Param('customer', idPipe('customer')) customer: string): Promise<Fragment<Profile>> {
-    return fragment(this.cache, 'profile', () => this.profiles.of(customer));
+  @Cached(profileOf)
+  of(@Param('customer', idPipe('customer')) customer: string): Promise<Profile> {
+    return this.profiles.of(customer);
   }
 
   @Patch()

@@ -3,6 +3,7 @@ import type { DomainPolicies } from 'nestjs-cache-guard';
 export const profilePolicy: DomainPolicies = {
   profile: {
     freshness: 'reference',
+    scope: 'private',
     softTtl: '15s',
     stalePolicy: { whileRevalidate: '15s', ifError: '1h' },
     owner: 'Customer Data',

@@ -1,8 +1,7 @@
 import { BadRequestException, Body, Controller, Get, Param, Post } from '@nestjs/common';
-import { CacheGuard } from 'nestjs-cache-guard';
+import { Cached } from 'nestjs-cache-guard';
 import { Checked, fieldsOf, id, idPipe, text, wholeNumber } from '../http/checked.js';
-import { fragment, type Fragment } from '../http/fragment.js';
-import { TransactionsService, type PostTransaction, type Transaction } from './transactions.service.js';
+import { transactionsOf, TransactionsService, type PostTransaction, type Transaction } from './transactions.service.js';
 
 const MOST_CENTS = 100_000_000;
 
@@ -15,14 +14,12 @@ const postTransaction = (given: unknown): PostTransaction => {
 
 @Controller('api/customers/:customer/transactions')
 export class TransactionsController {
-  constructor(
-    private readonly transactions: TransactionsService,
-    private readonly cache: CacheGuard,
-  ) {}
+  constructor(private readonly transactions: TransactionsService) {}
 
   @Get()
-  latest(@Param('customer', idPipe('customer')) customer: string): Promise<Fragment<Transaction[]>> {
-    return fragment(this.cache, 'transactions', () => this.transactions.latest(customer));
+  @Cached(transactionsOf)
+  latest(@Param('customer', idPipe('customer')) customer: string): Promise<Transaction[]> {
+    return this.transactions.latest(customer);
   }
 
   @Post()

@@ -3,6 +3,7 @@ import type { DomainPolicies } from 'nestjs-cache-guard';
 export const transactionsPolicy: DomainPolicies = {
   transactions: {
     freshness: 'operational',
+    scope: 'private',
     softTtl: '5s',
     hardTtl: '1m',
     stalePolicy: 'if-error',

@@ -14,10 +14,9 @@ beforeAll(async () => {
 });
 afterAll(() => database.close());
 
-const eventsOf = async (bank: Bank): Promise<EventStatus> =>
-  (await bank.get('/api/events')).body as unknown as EventStatus;
+const eventsOf = async (bank: Bank): Promise<EventStatus> => (await bank.get<EventStatus>('/api/events')).body;
 
-const statusOf = async (bank: Bank): Promise<Status> => (await bank.get('/api/status')).body as unknown as Status;
+const statusOf = async (bank: Bank): Promise<Status> => (await bank.get<Status>('/api/status')).body;
 
 async function publishOffer(bank: Bank, segment: string): Promise<string> {
   const title = `Offer ${uniqueNamespace()}`;
@@ -52,7 +51,7 @@ describe.each([
         const [first] = await bank.value<{ title: string }[]>(FRAGMENTS.offers);
         return first?.title === title;
       });
-      expect(await bank.get(FRAGMENTS.offers)).toMatchObject({ body: { state: 'fresh' } });
+      expect(await bank.get(FRAGMENTS.offers)).toMatchObject({ state: 'fresh' });
     }
     expect(loadsOfAll(banks)).toBe(2);
   });
@@ -102,7 +101,7 @@ it('an update that sent no event is found by the comparison with the source, whi
     await query(`insert into bank_dashboard.offers (segment, title) values ('gold', 'Imported by night')`);
     await query(`update bank_dashboard.segments set revision = revision + 1 where segment = 'gold'`);
   });
-  expect(await bank.get(FRAGMENTS.offers)).toMatchObject({ body: { state: 'fresh', value: before } });
+  expect(await bank.get(FRAGMENTS.offers)).toMatchObject({ state: 'fresh', body: before });
   // One that was due may be running already, or have just found it.
   await vi.waitUntil(async () => {
     await bank.cache.reconcile('offers').catch(() => undefined);

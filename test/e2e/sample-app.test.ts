@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest';
+import { BalancesService } from '../../sample-app/balances/balances.service.js';
 import type { SampleConfig } from '../../sample-app/config.js';
+import { actFor } from '../../sample-app/http/customer.js';
 import { Database } from '../../sample-app/source/database.js';
 import { openDatabase } from '../../sample-app/source/open-database.js';
 import { uniqueNamespace } from '../support/namespace.js';
@@ -30,17 +32,41 @@ afterAll(() => database.close());
 const openBank = (config: Partial<SampleConfig> = {}, source: Database | 'own' = database): Promise<Bank> =>
   openSample(config, source === 'own' ? undefined : source);
 
+const CACHE_CONTROL = {
+  offers: /^public, max-age=\d+, stale-while-revalidate=\d+/,
+  profile: /^private, max-age=\d+, stale-while-revalidate=\d+/,
+  transactions: /^private, max-age=\d+, stale-if-error=\d+$/,
+  balances: /^(?:private, )?no-store$/,
+  'card-controls': /^(?:private, )?no-store$/,
+};
+
 const coffee = { account: 'ada-current', description: 'Coffee', cents: -350 };
 
 describe('the bank dashboard', () => {
   it.each(DOMAINS)('loads %s once and keeps it', async (domain) => {
     const bank = await openBank();
     const loaded = await bank.get(FRAGMENTS[domain]);
-    expect(loaded).toMatchObject({ status: 200, body: { domain, state: 'loaded', staleMs: 0 } });
+    expect(loaded).toMatchObject({ status: 200, state: 'loaded' });
+    expect(loaded.headers.get('cache-status')).toMatch(/^nestjs-cache-guard; fwd=uri-miss; ttl=\d+; stored$/);
     const kept = await bank.get(FRAGMENTS[domain]);
-    expect(kept).toMatchObject({ status: 200, body: { domain, state: 'fresh', value: loaded.body.value } });
-    expect(kept.body.ageMs).toBeGreaterThanOrEqual(0);
+    expect(kept).toMatchObject({ status: 200, state: 'fresh', body: loaded.body });
+    expect(kept.headers.get('cache-status')).toMatch(/^nestjs-cache-guard; hit; ttl=\d+$/);
+    expect(kept.headers.get('age')).toMatch(/^\d+$/);
     expect(bank.source.loads(domain)).toBe(1);
+  });
+
+  it("gives what is a customer's own to that customer, and lets nobody in between keep it", async () => {
+    const bank = await openBank();
+    for (const domain of DOMAINS) {
+      await bank.get(FRAGMENTS[domain]);
+      const control = (await bank.get(FRAGMENTS[domain])).headers.get('cache-control');
+      expect([domain, control]).toEqual([domain, expect.stringMatching(CACHE_CONTROL[domain])]);
+    }
+    // Not even by its key in the cache does another customer come to it.
+    const { value } = await actFor('ada', () => bank.cache.trace(() => bank.of(BalancesService).of('ada')));
+    const { served } = await actFor('grace', () => bank.cache.trace(() => bank.of(BalancesService).of('ada')));
+    expect(value).toEqual((await bank.get(FRAGMENTS.balances)).body);
+    expect(served).toMatchObject([{ state: 'loaded' }]);
   });
 
   it('shows a booking at once in the balances, the transactions and the summary', async () => {
@@ -51,7 +77,7 @@ describe('the bank dashboard', () => {
     const booking = { ...coffee, description: uniqueNamespace('coffee') };
     expect((await bank.send('POST', TRANSACTIONS, booking)).status).toBe(201);
     expect(await bank.balance()).toBe(before - 350);
-    expect(await bank.get(SUMMARY)).toMatchObject({ body: { state: 'uncached', value: { totalCents: total - 350 } } });
+    expect(await bank.get(SUMMARY)).toMatchObject({ state: 'uncached', body: { totalCents: total - 350 } });
     // Readers wait for the new list, unless the source is slow.
     await vi.waitUntil(async () => {
       const [latest] = await bank.value<{ description: string }[]>(TRANSACTIONS);
@@ -64,9 +90,9 @@ describe('the bank dashboard', () => {
     const read = () => bank.value<{ totalCents: number }>(SUMMARY);
     const { totalCents } = await read();
     await database.query(`update bank_dashboard.accounts set cents = cents + 100 where id = 'ada-savings'`);
-    await bank.cache.invalidate({ domain: 'balances', key: 'ada' });
+    await bank.cache.invalidate({ domain: 'balances', key: 'ada', principal: 'ada' });
     expect((await read()).totalCents).toBe(totalCents + 100);
-    expect(await bank.cache.peek({ domain: 'dashboard', key: 'ada' })).toBeUndefined();
+    expect(await bank.cache.peek({ domain: 'dashboard', key: 'ada', principal: 'ada' })).toBeUndefined();
   });
 
   it.each(['app', 'back-office'])('knows at once of a card that was blocked through the %s', async (through) => {
@@ -79,7 +105,7 @@ describe('the bank dashboard', () => {
     }
     // The events of the app have it loaded again, perhaps in addition to the readers.
     if (through === 'back-office') expect(bank.source.loads('card-controls')).toBe(3);
-    await vi.waitUntil(async () => (await bank.get(FRAGMENTS['card-controls'])).body.state === 'fresh');
+    await vi.waitUntil(async () => (await bank.get(FRAGMENTS['card-controls'])).state === 'fresh');
   });
 
   it('writes a changed profile through', async () => {
@@ -87,7 +113,7 @@ describe('the bank dashboard', () => {
     await bank.get(FRAGMENTS.profile);
     const city = `City ${uniqueNamespace()}`;
     expect(await bank.send('PATCH', FRAGMENTS.profile, { city })).toMatchObject({ status: 200, body: { city } });
-    expect(await bank.get(FRAGMENTS.profile)).toMatchObject({ body: { state: 'fresh', value: { city } } });
+    expect(await bank.get(FRAGMENTS.profile)).toMatchObject({ state: 'fresh', body: { city } });
     expect(bank.source.loads('profile')).toBe(1);
   });
 
@@ -102,13 +128,14 @@ describe('the bank dashboard', () => {
   it('serves what each promise allows while the source fails, and recovers', async () => {
     const bank = await openBank();
     for (const path of Object.values(FRAGMENTS)) await bank.get(path);
-    for (const [domain, key] of Object.entries({ offers: 'gold', profile: 'ada', transactions: 'ada' }))
-      await bank.cache.invalidate({ domain, key, mode: 'expire' });
-    await bank.cache.invalidate({ domain: 'balances', key: 'ada' });
+    await bank.cache.invalidate({ domain: 'offers', key: 'gold', mode: 'expire' });
+    for (const domain of ['profile', 'transactions'])
+      await bank.cache.invalidate({ domain, key: 'ada', principal: 'ada', mode: 'expire' });
+    await bank.cache.invalidate({ domain: 'balances', key: 'ada', principal: 'ada' });
     expect((await bank.send('PUT', '/api/source', { mode: 'failing' })).body).toEqual({ mode: 'failing' });
 
     for (const domain of ['offers', 'profile', 'transactions'] as const)
-      expect(await bank.get(FRAGMENTS[domain])).toMatchObject({ status: 200, body: { state: 'stale' } });
+      expect(await bank.get(FRAGMENTS[domain])).toMatchObject({ status: 200, state: 'stale' });
     for (const path of [FRAGMENTS.balances, FRAGMENTS['card-controls'], SUMMARY])
       expect(await bank.get(path)).toMatchObject({
         status: 503,
@@ -116,16 +143,16 @@ describe('the bank dashboard', () => {
       });
 
     await bank.send('PUT', '/api/source', { mode: 'healthy' });
-    expect(await bank.get(FRAGMENTS.balances)).toMatchObject({ status: 200, body: { state: 'loaded' } });
+    expect(await bank.get(FRAGMENTS.balances)).toMatchObject({ status: 200, state: 'loaded' });
     expect((await bank.get(FRAGMENTS['card-controls'])).status).toBe(200);
   });
 
   it('gives the old transactions when the source is slow', async () => {
     const bank = await openBank();
     const before = await bank.value<object[]>(TRANSACTIONS);
-    await bank.cache.invalidate({ domain: 'transactions', key: 'ada', mode: 'expire' });
+    await bank.cache.invalidate({ domain: 'transactions', key: 'ada', principal: 'ada', mode: 'expire' });
     await bank.send('PUT', '/api/source', { mode: 'slow' });
-    expect(await bank.get(TRANSACTIONS)).toMatchObject({ body: { state: 'stale', value: before } });
+    expect(await bank.get(TRANSACTIONS)).toMatchObject({ state: 'stale', body: before });
   });
 
   it.each([
@@ -172,7 +199,7 @@ describe('the bank dashboard', () => {
   it('tells its promises and what it counted', async () => {
     const bank = await openBank();
     for (let reads = 0; reads < 3; reads++) await bank.get(FRAGMENTS.offers);
-    const promises = (await bank.get('/api/promises')).body as unknown as { domain: string }[];
+    const promises = (await bank.get<{ domain: string }[]>('/api/promises')).body;
     expect(promises.map(({ domain }) => domain)).toEqual(expect.arrayContaining([...DOMAINS, 'dashboard']));
     for (const promise of promises)
       expect(promise).toMatchObject({ owner: expect.anything(), because: expect.anything() });
@@ -210,8 +237,8 @@ describe('a fleet of dashboards', () => {
     const [one, other] = [await openBank(config), await openBank(config)];
     for (const path of Object.values(FRAGMENTS)) {
       const loaded = await one.get(path);
-      expect(loaded.body.state).toBe('loaded');
-      expect(await other.get(path)).toMatchObject({ body: { state: 'fresh', value: loaded.body.value } });
+      expect(loaded.state).toBe('loaded');
+      expect(await other.get(path)).toMatchObject({ state: 'fresh', body: loaded.body });
     }
     expect(other.source.allLoads()).toEqual({});
     expect((await other.get('/api/status')).body).toMatchObject({ store: expect.stringContaining('Redis at') });

@@ -153,4 +153,17 @@ export const isolationMutations = [
     'if (false) {',
     [METHODS, 'what is private, where nobody can say whose it is'],
   ),
+  {
+    ...breaks(
+      'isolation: explain shows the value of somebody else',
+      'engine/cache-guard.ts',
+      'value ? this.calls.callOrRefuse(target) : this.calls.lookOrRefuse(target)',
+      'this.calls.lookOrRefuse(target)',
+      ['explain', ''],
+    ),
+    test: {
+      file: 'test/promises/explain.test.ts',
+      name: 'explain: of somebody else is refused; the rest is told [memory]',
+    },
+  },
 ];

@@ -162,21 +162,11 @@ describe('no stale set: a server that forgets', () => {
       await server.command('SAVE');
       await server.kill();
       await server.restart();
-      await until(() =>
-        a.guard.explain(BALANCE).then(
-          () => true,
-          () => false,
-        ),
-      );
+      await until(async () => (await a.guard.explain(BALANCE)).store === 'answered');
       load.resolve('old');
       expect(await read).toBe('old');
       expect(a.all('fenced', { reason: 'epoch' })).toHaveLength(1);
-      await until(() =>
-        b.guard.explain(BALANCE).then(
-          () => true,
-          () => false,
-        ),
-      );
+      await until(async () => (await b.guard.explain(BALANCE)).store === 'answered');
       await expectNotFresh([a, b], BALANCE, 'old');
     }));
 

@@ -105,12 +105,7 @@ describe('holder death', () => {
     expect(own.calls).toBe(1);
     // The dead man speaks once more: his reader is served, the fleet is not misled.
     proxy.up();
-    await until(() =>
-      a.guard.explain(target).then(
-        () => true,
-        () => false,
-      ),
-    );
+    await until(async () => (await a.guard.explain(target)).store === 'answered');
     load.resolve('old');
     expect(await first).toBe('old');
     expect(await b.guard.peek(target)).toMatchObject({ value: 'new', state: 'fresh' });

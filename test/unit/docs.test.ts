@@ -43,6 +43,16 @@ describe('links', () => {
   });
 });
 
+it('each claim of the threat model names a page, and a test that there is', () => {
+  const rows = found(doc('threat-model.md'), /^(\| .*\.test\.ts\) *\|)$/gm);
+  expect(rows.length).toBeGreaterThan(30);
+  for (const row of rows) {
+    const [, page, title, path] = /\]\(([\w-]+\.md)[^|]*\| \[(.+)\]\((\S+)\) *\|$/.exec(row) ?? [];
+    expect(page && existsSync(join(DOCS, page)), row).toBe(true);
+    expect(readFileSync(join(DOCS, path!), 'utf8'), row).toContain(title!);
+  }
+});
+
 describe('pages know everything that the code has', () => {
   it('every error code', () => {
     const codes = found(read('lib/core/errors.ts'), /\| '(CG_\w+)'/g);

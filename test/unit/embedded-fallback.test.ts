@@ -16,6 +16,7 @@ const CALLS = Object.keys({
   read: true,
   acquire: true,
   renew: true,
+  lease: true,
   commit: true,
   release: true,
   invalidate: true,

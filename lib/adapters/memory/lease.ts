@@ -1,4 +1,4 @@
-import type { CommitReply } from '../../core/store.js';
+import type { CommitReply, HeldLease } from '../../core/store.js';
 
 type Outcome = CommitReply['outcome'];
 
@@ -32,6 +32,11 @@ export class Lease {
   /** How long the holder still has; 0 when nobody holds. */
   heldMs(nowMs: number): number {
     return this.holder === undefined ? 0 : Math.max((this.attempts.get(this.holder) ?? 0) - nowMs, 0);
+  }
+
+  held(nowMs: number): HeldLease | undefined {
+    const remainingMs = this.heldMs(nowMs);
+    return remainingMs > 0 ? { token: this.holder!, remainingMs } : undefined;
   }
 
   grant(token: string, untilMs: number, exclusive: boolean, nowMs: number): void {

@@ -120,6 +120,10 @@ export class MemoryStore implements Store {
     return true;
   }
 
+  async lease(key: EntryKey) {
+    return this.leases.peek(key)?.held(this.enter());
+  }
+
   async commit(request: CommitRequest): Promise<CommitReply> {
     const nowMs = this.enter();
     const outcome = request.epoch === this.epoch ? this.attemptCommit(request, nowMs) : 'fenced-epoch';
@@ -215,12 +219,8 @@ export class MemoryStore implements Store {
   }
 
   private reply(kept: Kept | undefined, generations: readonly GenerationName[], nowMs: number): ReadReply {
-    return {
-      bytes: kept && Buffer.from(kept.bytes),
-      generations: this.generations.current(generations),
-      epoch: this.epoch,
-      nowMs,
-    };
+    const bytes = kept && Buffer.from(kept.bytes);
+    return { bytes, generations: this.generations.current(generations), epoch: this.epoch, nowMs };
   }
 
   private attemptCommit(request: CommitRequest, nowMs: number): CommitReply['outcome'] {

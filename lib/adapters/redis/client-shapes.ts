@@ -3,7 +3,17 @@ import type { Cluster, Redis, RedisOptions } from 'ioredis';
 /** A node's connection, as far as this adapter uses it. */
 export type NodeClient = Pick<
   Redis,
-  'mgetBuffer' | 'callBuffer' | 'set' | 'info' | 'time' | 'pipeline' | 'scanBuffer' | 'on' | 'disconnect' | 'options'
+  | 'mgetBuffer'
+  | 'hmget'
+  | 'callBuffer'
+  | 'set'
+  | 'info'
+  | 'time'
+  | 'pipeline'
+  | 'scanBuffer'
+  | 'on'
+  | 'disconnect'
+  | 'options'
 >;
 
 /** What the user hands in: a `Redis` or `Cluster` of ioredis 5 or 6. It is duplicated, never used and never closed. */

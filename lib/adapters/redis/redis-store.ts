@@ -14,6 +14,7 @@ import type {
   BeatRequest,
   CommitReply,
   CommitRequest,
+  HeldLease,
   KnownVersion,
   ReadReply,
   ReleaseRequest,
@@ -170,6 +171,17 @@ export class RedisStore implements Store {
   async renew(key: EntryKey, token: string, leaseMs: number): Promise<boolean> {
     const { reply } = await this.run(key, scripts.renew, [this.keyspace.lease(key)], () => [token, leaseMs]);
     return reply === 1;
+  }
+
+  lease(key: EntryKey): Promise<HeldLease | undefined> {
+    const name = this.keyspace.lease(key);
+    const ask = async (link: NodeLink) => {
+      if (!link.known) await link.identify();
+      const [token, expiryUs] = await link.client.hmget(name, 'h', 'x');
+      const remainingMs = Number(expiryUs) / 1_000 - (link.clock.now() ?? Infinity);
+      return token && remainingMs > 0 ? { token, remainingMs } : undefined;
+    };
+    return this.runner.at(name, ask, 'a look at a lease');
   }
 
   async commit(request: CommitRequest): Promise<CommitReply> {

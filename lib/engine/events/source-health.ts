@@ -140,7 +140,8 @@ export class SourceHealth {
     this.cancelTimer?.();
   }
 
-  private isLive(domain: string): boolean {
+  /** Whether what rests on a source (`freshBy`) may do so now. */
+  isLive(domain: string): boolean {
     const reliant = this.reliant.get(domain);
     // Who was suspended has told himself nothing of the time meanwhile.
     return reliant !== undefined && this.stateOf(reliant) === 'live';

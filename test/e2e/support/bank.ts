@@ -7,15 +7,22 @@ import type { Database } from '../../../sample-app/source/database.js';
 import { Source } from '../../../sample-app/source/source.js';
 
 /** What the tests look at of any answer. */
-export interface Answer {
-  readonly state: string;
-  readonly ageMs: number;
-  readonly message: string;
-  readonly value: never;
-}
-export interface Reply {
+export interface Reply<Body = { readonly message: string }> {
   readonly status: number;
-  readonly body: Answer;
+  readonly headers: Headers;
+  /** What `Cache-Status` says of a fragment. */
+  readonly state: 'fresh' | 'stale' | 'loaded' | 'uncached';
+  readonly body: Body;
+}
+
+async function replyOf<Body>(response: Response): Promise<Reply<Body>> {
+  const { status, headers } = response;
+  return { status, headers, state: stateOf(headers.get('cache-status') ?? ''), body: (await response.json()) as Body };
+}
+
+function stateOf(status: string): Reply['state'] {
+  if (/; hit\b/.test(status)) return /; ttl=-/.test(status) ? 'stale' : 'fresh';
+  return /; (?:stored|collapsed)\b/.test(status) ? 'loaded' : 'uncached';
 }
 
 export const FRAGMENTS = {
@@ -47,22 +54,20 @@ export class Bank {
     return fetch(this.url + path);
   }
 
-  async get(path: string): Promise<Reply> {
-    const response = await this.page(path);
-    return { status: response.status, body: (await response.json()) as Answer };
+  async get<Body>(path: string): Promise<Reply<Body>> {
+    return replyOf<Body>(await this.page(path));
   }
 
   async value<T>(path: string): Promise<T> {
-    const { status, body } = await this.get(path);
+    const { status, body } = await this.get<T>(path);
     expect(status).toBe(200);
-    return body.value;
+    return body;
   }
 
   async send(method: string, path: string, body: unknown): Promise<Reply> {
     const text = typeof body === 'string' ? body : JSON.stringify(body);
     const headers = { 'content-type': 'application/json' };
-    const response = await fetch(this.url + path, { method, headers, body: text });
-    return { status: response.status, body: (await response.json()) as Answer };
+    return replyOf(await fetch(this.url + path, { method, headers, body: text }));
   }
 
   balance = async (): Promise<number> => (await this.value<{ cents: number }[]>(FRAGMENTS.balances))[0]!.cents;

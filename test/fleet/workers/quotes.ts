@@ -213,12 +213,8 @@ async function flood(prefix: string, first: number, count: number): Promise<Floo
   return { values, codes, longestMs };
 }
 
-function storeAnswers(): Promise<boolean> {
-  const asked = app().guard.explain({ domain: 'quotes', key: 'any' });
-  return asked.then(
-    () => true,
-    () => false,
-  );
+async function storeAnswers(): Promise<boolean> {
+  return (await app().guard.explain({ domain: 'quotes', key: 'any' })).store === 'answered';
 }
 
 function startLoop<T>(run: (loop: { stopped: boolean }) => Promise<T>): Promise<T> {

@@ -122,6 +122,10 @@ export class RemoteStore implements Store {
     return this.command('renew', (store) => store.renew(key, token, leaseMs));
   }
 
+  lease(key: EntryKey) {
+    return this.command('lease', (store) => store.lease(key));
+  }
+
   async commit(request: CommitRequest): Promise<CommitReply> {
     const { spread, server } = this.parts;
     const deadline = this.deadline();

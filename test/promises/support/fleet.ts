@@ -285,6 +285,7 @@ function shared(store: MemoryStore): Store {
     read: (key, generations) => store.read(key, generations),
     acquire: (request) => store.acquire(request),
     renew: (key, token, leaseMs) => store.renew(key, token, leaseMs),
+    lease: (key) => store.lease(key),
     commit: (request) => store.commit(request),
     release: (request) => store.release(request),
     invalidate: (key, mode, known) => store.invalidate(key, mode, known),
