@@ -27,6 +27,9 @@ const source = (name: string, open = async () => {}): EventSource => ({
 const followed = { on: 'offer.changed', domain: 'offers', all: true } as const;
 const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
 
+/** A busy machine takes its time to end connections. */
+const PATIENCE = { timeout: 15_000 };
+
 it.each<[string, Partial<CacheGuardModuleOptions>, (abstract new () => object)[], string]>([
   ['before the store is open', {}, [Unknown], 'CG_UNKNOWN_DOMAIN'],
   ['by a rule that names no source', { events: { rules: [{ ...followed, from: 'nowhere' }] } }, [], 'CG_INVALID_RULE'],
@@ -44,19 +47,23 @@ it.each<[string, Partial<CacheGuardModuleOptions>, (abstract new () => object)[]
     [],
     'no',
   ],
-])('an application that cannot be started leaves nothing open: %s', async (_, options, providers, why) => {
-  const proxy = await startProxy(Number(new URL(inject('redisUrl')).port));
-  onTestFinished(() => proxy.stop());
-  const before = timers();
-  const root = CacheGuardModule.forRoot({
-    namespace: uniqueNamespace(),
-    redisUrl: proxy.url,
-    domains: { offers: { freshness: 'experience' } },
-    ...options,
-  });
-  const compiled = await Test.createTestingModule({ imports: [root], providers: providers as never }).compile();
-  const error = await failureOf(() => compiled.createNestApplication({ logger: false }).init());
-  expect((error as { code?: unknown }).code ?? (error as Error).message).toBe(why);
-  await vi.waitUntil(() => proxy.counts.open === 0);
-  await vi.waitUntil(() => timers() <= before);
-});
+])(
+  'an application that cannot be started leaves nothing open: %s',
+  async (_, options, providers, why) => {
+    const proxy = await startProxy(Number(new URL(inject('redisUrl')).port));
+    onTestFinished(() => proxy.stop());
+    const before = timers();
+    const root = CacheGuardModule.forRoot({
+      namespace: uniqueNamespace(),
+      redisUrl: proxy.url,
+      domains: { offers: { freshness: 'experience' } },
+      ...options,
+    });
+    const compiled = await Test.createTestingModule({ imports: [root], providers: providers as never }).compile();
+    const error = await failureOf(() => compiled.createNestApplication({ logger: false }).init());
+    expect((error as { code?: unknown }).code ?? (error as Error).message).toBe(why);
+    await vi.waitUntil(() => proxy.counts.open === 0, PATIENCE);
+    await vi.waitUntil(() => timers() <= before, PATIENCE);
+  },
+  30_000,
+);

@@ -103,6 +103,7 @@ promise(12, 'a refresh goes behind whoever waits', BOTH, async (fleet) => {
   await a.guard.events.publish(changed());
   await settle();
   const reader = a.guard.getOrLoad({ ...GOLD, key: 'bronze' }, async () => loads.push('reader'));
+  await a.heard('miss', { key: 'offers:::s.bronze' });
   await settle();
   resolve('silver');
   await Promise.all([busy, reader, a.heard('accepted', {}, 4)]);
