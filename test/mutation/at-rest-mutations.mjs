@@ -80,7 +80,13 @@ export const atRestMutations = [
     'const data = this.sealing.encrypts("")',
     READABLE,
   ),
-  shows('at rest: errors are quoted', 'core/errors.ts', '  if (confidential) return errorKind(error);\n', '', READABLE),
+  shows(
+    'at rest: errors are quoted',
+    'core/errors.ts',
+    'confidential ? errorKind(error) : thrownText(error)',
+    'thrownText(error)',
+    READABLE,
+  ),
   shows(
     'at rest: paths of values are told',
     'engine/packing.ts',
