@@ -86,7 +86,7 @@ test(`${KEYS} keys are reconciled in bounded memory and bounded steps`, { timeou
       const key = entryKey({ domain: 'offers', segment: keySegment(i) });
       const id = i.toString(16).padStart(16, '0');
       const bytes = encodeEntry({ ...common, ...times, id, version: 1n, payload: PAYLOAD });
-      const record = records.take({ policy, keyInput: i } as unknown as GuardedCall)!;
+      const record = records.take({ policy, key, keyInput: i } as unknown as GuardedCall)!;
       writes.set(keyspace.entry(key), bytes, 'PX', 2 * DAY_MS).set(keyspace.record(key), record, 'PX', 2 * DAY_MS);
       // Nobody's business.
       if (i % 10 === 0) writes.set(`scale:e:{other:::n.${i}}`, bytes);
