@@ -42,12 +42,12 @@ export const connectionMutations = [
     'closed',
     ['renewal', 'leaves a client alone that looks for its server: it would end for good'],
   ),
-  breaking(9)(
+  unit(
     'away: a client that has ended stays so',
     'adapters/redis/renewal.ts',
     "if (client.status === 'end')",
     'if (false)',
-    ['09-failover', 'sentinels that hang, and a client that asks once: the heir is found when they answer'],
+    ['renewal', 'begins again what has ended for good'],
   ),
   unit(
     'away: every reply that tells of an error is an outage',
