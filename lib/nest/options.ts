@@ -1,6 +1,4 @@
 import { createSecretKey, type KeyObject } from 'node:crypto';
-/** @ts-ignore: ioredis is optional, and without it these types are `any`. */
-import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import { parseDuration, type Duration } from '../core/durations.js';
 import { OptionsChecker } from '../core/field-checker.js';
 import type { Sealer } from '../core/sealing.js';
@@ -8,7 +6,13 @@ import type { DomainPolicies } from '../core/policy.js';
 import { readEncryption, type EncryptionOptions } from './encryption-options.js';
 import { readEvents, type EventsOptions, type EventsSettings, type Role } from './events/events-options.js';
 import type { PrincipalFunction } from './http/request-scope.js';
-import { readConnection, type RedisConnection } from './redis-connection.js';
+import {
+  readConnection,
+  type Cluster,
+  type Redis,
+  type RedisConnection,
+  type RedisOptions,
+} from './redis-connection.js';
 import { readWarmings, type ModuleWarmingOptions } from './warming/warming-options.js';
 
 /**

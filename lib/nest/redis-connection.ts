@@ -2,6 +2,9 @@
 import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import { isRecord, type OptionsChecker } from '../core/field-checker.js';
 
+/** What the user's own client is, and the options of one. */
+export type { Redis, Cluster, RedisOptions };
+
 /** How to reach Redis. */
 export type RedisConnection =
   { readonly client: Redis | Cluster } | { readonly url: string } | { readonly options: RedisOptions };
