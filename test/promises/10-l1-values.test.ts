@@ -193,7 +193,7 @@ describe('what memory holds on to', () => {
     setFlagsFromString('--expose-gc');
     const gc = runInNewContext('gc') as () => void;
     for (let round = 0; round < 20 && held.deref(); round++) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await new Promise(setImmediate);
       gc();
     }
     return held.deref() === undefined;
