@@ -1,30 +1,9 @@
 import { Injectable, type Type } from '@nestjs/common';
-import {
-  Cached,
-  CacheGuard,
-  CacheGuardModule,
-  Warmed,
-  type CacheGuardModuleOptions,
-  type DomainPolicies,
-  type EventRule,
-} from 'nestjs-cache-guard';
+import { Cached, CacheGuard, Warmed, type CacheGuardModuleOptions, type EventRule } from 'nestjs-cache-guard';
 import { describe, expect, inject, it } from 'vitest';
 import { uniqueNamespace } from '../support/namespace.js';
 import { failureOf, startApp } from './support/app.js';
-
-let user: string | undefined;
-const as = async <T>(who: string | undefined, run: () => Promise<T>): Promise<T> => {
-  user = who;
-  return run();
-};
-
-const domains = {
-  accounts: { freshness: 'reference', stalePolicy: 'never', scope: 'private' },
-  offers: { freshness: 'reference', stalePolicy: 'never' },
-} as const satisfies DomainPolicies;
-
-const root = (over: Partial<CacheGuardModuleOptions> = {}) =>
-  CacheGuardModule.forRoot({ namespace: uniqueNamespace(), principal: () => user, domains, ...over });
+import { acting, as, domains, privateRoot } from './support/private-root.js';
 
 @Injectable()
 class Accounts {
@@ -32,17 +11,17 @@ class Accounts {
 
   @Cached({ domain: 'accounts', key: (id: string) => id })
   async find(id: string): Promise<string> {
-    return `${id} ${user} ${++this.loads}`;
+    return `${id} ${acting.user} ${++this.loads}`;
   }
 
   @Cached({ domain: 'offers', name: 'own', scope: 'private', key: (id: string) => id })
   async suggested(id: string): Promise<string> {
-    return `${id} ${user} ${++this.loads}`;
+    return `${id} ${acting.user} ${++this.loads}`;
   }
 }
 
 const start = async (over: Partial<CacheGuardModuleOptions> = {}) => {
-  const made = await startApp({ imports: [root(over)], providers: [Accounts] });
+  const made = await startApp({ imports: [privateRoot(over)], providers: [Accounts] });
   return { ...made, accounts: made.of<Accounts>(Accounts) };
 };
 
@@ -68,14 +47,14 @@ describe('warming', () => {
     ['a method in options', [{ name: 'w', domain: 'offers', method: [Own, 'find'], args: [['a']] }], [Own]],
     ['a domain in options', [{ name: 'w', domain: 'accounts', keys: ['a'], load: async () => 1 }], []],
   ])('at the start of what is private is refused: %s', async (_what, warming, providers) => {
-    const imports = [root({ warming: warming as never, principal: () => 'system' })];
+    const imports = [privateRoot({ warming: warming as never, principal: () => 'system' })];
     const error = (await failureOf(() => startApp({ imports, providers }))) as Error;
     expect(error.message).toContain('there is nobody for whom it could be loaded');
   });
 
   it('of what is private is for somebody', async () => {
     const { guard } = await start();
-    const options = { name: 'w', domain: 'accounts', keys: ['a'], load: async () => `of ${user}` };
+    const options = { name: 'w', domain: 'accounts', keys: ['a'], load: async () => `of ${acting.user}` };
     expect(await failureOf(() => as(undefined, async () => guard.warm(options)))).toMatchObject({
       code: 'CG_UNUSABLE_KEY',
       field: 'principal',
@@ -87,8 +66,8 @@ describe('warming', () => {
 
 describe('in the background', () => {
   it('nothing private is loaded, whatever the function says: nobody’s permissions are there', async () => {
-    user = undefined;
-    const { guard, events, logs, accounts } = await start({ principal: () => user ?? 'system' });
+    acting.user = undefined;
+    const { guard, events, logs, accounts } = await start({ principal: () => acting.user ?? 'system' });
     expect(await accounts.suggested('a')).toBe('a undefined 1');
     // As another process may hand it over in which the method is not private yet.
     const key = events.flatMap((event) => (event.type === 'accepted' ? [event.key] : []))[0]!;
@@ -137,7 +116,7 @@ describe('in the background', () => {
     }
     const options = { namespace, domains: { ...domains, hidden }, keySecret: 'x'.repeat(32), events: { rules } };
     const made = await startApp({
-      imports: [root({ ...options, redisUrl: inject('redisUrl'), role: 'worker' })],
+      imports: [privateRoot({ ...options, redisUrl: inject('redisUrl'), role: 'worker' })],
       providers: [Names],
     });
     const names = made.of<Names>(Names);

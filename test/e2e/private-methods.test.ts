@@ -6,26 +6,11 @@ import {
   Invalidates,
   Refreshes,
   type CacheGuardModuleOptions,
-  type DomainPolicies,
   type EventRule,
 } from 'nestjs-cache-guard';
 import { describe, expect, it } from 'vitest';
-import { uniqueNamespace } from '../support/namespace.js';
 import { failureOf, startApp } from './support/app.js';
-
-let user: string | undefined;
-const as = async <T>(who: string | undefined, run: () => Promise<T>): Promise<T> => {
-  user = who;
-  return run();
-};
-
-const domains = {
-  accounts: { freshness: 'reference', stalePolicy: 'never', scope: 'private' },
-  offers: { freshness: 'reference', stalePolicy: 'never' },
-} as const satisfies DomainPolicies;
-
-const root = (over: Partial<CacheGuardModuleOptions> = {}) =>
-  CacheGuardModule.forRoot({ namespace: uniqueNamespace(), principal: () => user, domains, ...over });
+import { acting, as, domains, privateRoot } from './support/private-root.js';
 
 @Injectable()
 class Accounts {
@@ -34,12 +19,12 @@ class Accounts {
 
   @Cached({ domain: 'accounts', key: (id: string) => id })
   async find(id: string): Promise<string> {
-    return `${id} ${user} ${++this.loads}`;
+    return `${id} ${acting.user} ${++this.loads}`;
   }
 
   @Cached({ domain: 'offers', name: 'own', scope: 'private', key: (id: string) => id })
   async suggested(id: string): Promise<string> {
-    return `${id} ${user} ${++this.loads}`;
+    return `${id} ${acting.user} ${++this.loads}`;
   }
 
   @Invalidates({ domain: 'accounts', key: (id: string) => id })
@@ -53,22 +38,22 @@ class Accounts {
   /** Ends who is logged in. */
   @Invalidates({ domain: 'accounts', key: (id: string) => id })
   async logOut(_id: string): Promise<void> {
-    user = undefined;
+    acting.user = undefined;
   }
 
   @Refreshes({ domain: 'accounts', key: (id: string) => id })
   async rename(id: string): Promise<string> {
-    return `${id} ${user} renamed`;
+    return `${id} ${acting.user} renamed`;
   }
 
   @Refreshes({ domain: 'offers', name: 'own', scope: 'private', key: (id: string) => id })
   async suggest(id: string): Promise<string> {
-    return `${id} ${user} new`;
+    return `${id} ${acting.user} new`;
   }
 }
 
 const start = async (over: Partial<CacheGuardModuleOptions> = {}) => {
-  const made = await startApp({ imports: [root(over)], providers: [Accounts] });
+  const made = await startApp({ imports: [privateRoot(over)], providers: [Accounts] });
   return { ...made, accounts: made.of<Accounts>(Accounts) };
 };
 
@@ -89,8 +74,8 @@ describe('a method that writes', () => {
     const { accounts } = await start({ afterCommit: (action) => after.push(action) > 0 });
     await as('u1', () => accounts.find('a'));
     await as('u1', () => accounts.logOut('a'));
-    expect(user).toBeUndefined();
-    user = 'u2';
+    expect(acting.user).toBeUndefined();
+    acting.user = 'u2';
     for (const action of after) await action();
     expect(await as('u1', () => accounts.find('a'))).toBe('a u1 2');
   });
@@ -121,7 +106,7 @@ describe('refused at boot', () => {
     failureOf(() => startApp({ imports, providers }));
 
   it('what is private, where nobody can say whose it is', async () => {
-    const error = await boots([root({ principal: undefined })]);
+    const error = await boots([privateRoot({ principal: undefined })]);
     expect(error).toMatchObject({ code: 'CG_INVALID_POLICY', domain: 'accounts', field: 'scope' });
     @Injectable()
     class Own {
@@ -131,36 +116,39 @@ describe('refused at boot', () => {
       }
     }
     const open = { offers: domains.offers };
-    expect(await boots([root({ principal: undefined, domains: open })], [Own])).toMatchObject({
+    expect(await boots([privateRoot({ principal: undefined, domains: open })], [Own])).toMatchObject({
       code: 'CG_INVALID_POLICY',
       message: expect.stringContaining('(set by Own.find)'),
     });
     @Module({ imports: [CacheGuardModule.forFeature({ late: domains.accounts })] })
     class Late {}
-    const late = await boots([Late, root({ principal: undefined, domains: open })]);
+    const late = await boots([Late, privateRoot({ principal: undefined, domains: open })]);
     expect(late).toMatchObject({ code: 'CG_INVALID_POLICY', domain: 'late' });
   });
 
   it('keys that are to be hidden without a secret, and a secret that is none', async () => {
     const hidden = { offers: { ...domains.offers, hashKeys: true } };
-    expect(await boots([root({ domains: hidden })])).toMatchObject({ code: 'CG_INVALID_POLICY', field: 'hashKeys' });
+    expect(await boots([privateRoot({ domains: hidden })])).toMatchObject({
+      code: 'CG_INVALID_POLICY',
+      field: 'hashKeys',
+    });
     for (const keySecret of ['fifteen bytes..', Buffer.alloc(15, 'q'), 5, {}, ['a secret that is long enough']]) {
       const error = (await failureOf(
         () =>
-          root({ keySecret: keySecret as string }) &&
-          boots([root({ keySecret: keySecret as string })]).then((e) => {
+          privateRoot({ keySecret: keySecret as string }) &&
+          boots([privateRoot({ keySecret: keySecret as string })]).then((e) => {
             throw e as Error;
           }),
       )) as Error;
       expect(error).toMatchObject({ code: 'CG_INVALID_OPTIONS', field: 'keySecret' });
       expect(error.message).not.toMatch(/fifteen|qqq|secret that/);
     }
-    await startApp({ imports: [root({ domains: hidden, keySecret: 'x'.repeat(16) })] });
-    await startApp({ imports: [root({ domains: hidden, keySecret: Buffer.alloc(32, 1) })] });
+    await startApp({ imports: [privateRoot({ domains: hidden, keySecret: 'x'.repeat(16) })] });
+    await startApp({ imports: [privateRoot({ domains: hidden, keySecret: Buffer.alloc(32, 1) })] });
   });
 
   it('a principal that is no function', async () => {
-    expect(await boots([root({ principal: 'ada' as never })])).toMatchObject({
+    expect(await boots([privateRoot({ principal: 'ada' as never })])).toMatchObject({
       code: 'CG_INVALID_OPTIONS',
       field: 'principal',
     });
@@ -174,7 +162,7 @@ describe('refused at boot', () => {
         return 1;
       }
     }
-    expect(await boots([root()], [Wide])).toMatchObject({ code: 'CG_INVALID_POLICY', field: 'scope' });
+    expect(await boots([privateRoot()], [Wide])).toMatchObject({ code: 'CG_INVALID_POLICY', field: 'scope' });
   });
 
   it('who writes to private keys without saying so', async () => {
@@ -201,7 +189,7 @@ describe('refused at boot', () => {
       [Forgets, '@Invalidates on Forgets.drop'],
       [Writes, '@Refreshes on Writes.make'],
     ] as const) {
-      expect(await boots([root()], [Reads, type])).toMatchObject({
+      expect(await boots([privateRoot()], [Reads, type])).toMatchObject({
         code: 'CG_INVALID_DECORATION',
         message: expect.stringContaining(place),
       });
@@ -217,16 +205,16 @@ describe('refused at boot', () => {
         return id;
       }
     }
-    expect(await boots([root()], [Follower])).toMatchObject({ code: 'CG_INVALID_RULE' });
+    expect(await boots([privateRoot()], [Follower])).toMatchObject({ code: 'CG_INVALID_RULE' });
     const rules: EventRule[] = [
       { on: 'changed', domain: 'accounts', key: () => 'a' },
       { on: 'changed', domain: 'offers', name: 'own', key: () => 'a' },
     ];
     for (const rule of rules) {
-      const error = await boots([root({ events: { rules: [rule] } })], [Accounts]);
+      const error = await boots([privateRoot({ events: { rules: [rule] } })], [Accounts]);
       expect(error).toMatchObject({ code: 'CG_INVALID_RULE', message: expect.stringContaining('is private') });
     }
     const reach: EventRule = { on: 'changed', domain: 'accounts', tags: () => ['a'] };
-    await startApp({ imports: [root({ events: { rules: [reach] } })], providers: [Accounts] });
+    await startApp({ imports: [privateRoot({ events: { rules: [reach] } })], providers: [Accounts] });
   });
 });
