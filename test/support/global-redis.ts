@@ -46,8 +46,12 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
+/** No test takes a node away from all others, and a busy machine must not either. */
+const NODE_TIMEOUT_MS = 20_000;
+
 async function start(): Promise<readonly [RedisServer, RedisCluster]> {
-  const [standalone, cluster] = await Promise.allSettled([startRedis(), startCluster()]);
+  const starting = [startRedis(), startCluster({ nodeTimeoutMs: NODE_TIMEOUT_MS })] as const;
+  const [standalone, cluster] = await Promise.allSettled(starting);
   if (standalone.status === 'fulfilled' && cluster.status === 'fulfilled') return [standalone.value, cluster.value];
   for (const started of [standalone, cluster]) if (started.status === 'fulfilled') await started.value.stop();
   throw [standalone, cluster].find((outcome) => outcome.status === 'rejected')!.reason;
