@@ -86,13 +86,20 @@ async function fill({ name, url }: Contender): Promise<void> {
   if (!status.includes(name.startsWith('bare') ? 'none' : '; hit')) throw new Error(`${name}: Cache-Status ${status}`);
 }
 
-async function ask(client: ChildProcess, round: Round): Promise<Measured> {
-  client.send(round);
-  const [measured] = (await once(client, 'message')) as [Measured];
-  return measured;
+interface Seen extends Measured {
+  /** Processor time of this process, user and system: the client's own is not in it. */
+  readonly cpuUs: number;
 }
 
-function median(seen: readonly Measured[], field: keyof Measured): number {
+async function ask(client: ChildProcess, round: Round): Promise<Seen> {
+  const cpu = process.cpuUsage();
+  client.send(round);
+  const [measured] = (await once(client, 'message')) as [Measured];
+  const { user, system } = process.cpuUsage(cpu);
+  return { ...measured, cpuUs: (user + system) / (measured.perSecond * (round.forMs / 1_000)) };
+}
+
+function median(seen: readonly Seen[], field: keyof Seen): number {
   return Float64Array.from(seen, (one) => one[field]).toSorted()[Math.floor(seen.length / 2)]!;
 }
 
@@ -101,7 +108,7 @@ function line(cells: readonly string[]): void {
 }
 
 async function compare(client: ChildProcess, contenders: readonly Contender[], connections: number): Promise<void> {
-  const rounds = contenders.map((contender) => ({ contender, seen: [] as Measured[] }));
+  const rounds = contenders.map((contender) => ({ contender, seen: [] as Seen[] }));
   // The first round warms up.
   for (let i = 0; i <= ROUNDS; i++) {
     for (const { contender, seen } of rounds) {
@@ -110,11 +117,14 @@ async function compare(client: ChildProcess, contenders: readonly Contender[], c
     }
   }
   const bareUs = 1e6 / median(rounds[0]!.seen, 'perSecond');
+  const bareCpuUs = median(rounds[0]!.seen, 'cpuUs');
   for (const { contender, seen } of rounds) {
     const perSecond = median(seen, 'perSecond');
     const numbers = [median(seen, 'p50Ms').toFixed(3), median(seen, 'p99Ms').toFixed(3)];
-    const moreUs = contender === contenders[0] ? '' : (1e6 / perSecond - bareUs).toFixed(1);
-    line([contender.adapter, String(connections), ` ${contender.name}`, perSecond.toFixed(0), ...numbers, moreUs]);
+    const cpuUs = median(seen, 'cpuUs');
+    const more = [1e6 / perSecond - bareUs, cpuUs - bareCpuUs].map((us) => us.toFixed(1));
+    const mores = contender === contenders[0] ? ['', cpuUs.toFixed(1), ''] : [more[0]!, cpuUs.toFixed(1), more[1]!];
+    line([contender.adapter, String(connections), ` ${contender.name}`, perSecond.toFixed(0), ...numbers, ...mores]);
   }
 }
 
@@ -126,7 +136,7 @@ const contenders = await openContenders(redis.url);
 try {
   for (const contender of contenders) await fill(contender);
   console.log(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model.trim()}; ${ROUNDS} rounds, medians\n`);
-  line(['server', 'connections', ' route', 'requests/s', 'p50 ms', 'p99 ms', '+ µs/request']);
+  line(['server', 'connections', ' route', 'requests/s', 'p50 ms', 'p99 ms', '+ µs/request', 'CPU µs', '+ CPU µs']);
   for (const adapter of ADAPTERS) {
     for (const connections of CONNECTIONS) {
       await compare(
