@@ -2,10 +2,13 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { Inheritance, type InnerValue } from '../core/composition.js';
 import { parseDuration } from '../core/durations.js';
 import { CacheGuardError, describeValue } from '../core/errors.js';
+import { OptionsChecker } from '../core/field-checker.js';
 import type { EntryKey } from '../core/keys.js';
 import type { LoadContext, ServedValue } from '../core/targets.js';
 import { checkVersion } from '../core/version.js';
 import type { GuardedCall } from './call.js';
+
+const check: OptionsChecker = new OptionsChecker('CacheGuard.trace');
 
 type Previous = LoadContext['previous'];
 
@@ -113,6 +116,7 @@ export function runInFrame<T>(frame: LoadFrame | undefined, run: () => T): T {
 
 /** Collects what is served while `run` runs, except inside loads. */
 export async function collectServed<T>(run: () => Promise<T>): Promise<{ value: T; served: ServedValue[] }> {
+  check.needFn('run', run, '()');
   const served: ServedValue[] = [];
   return { value: await traces.run(served, run), served };
 }

@@ -191,6 +191,7 @@ describe('refused when it is called', () => {
     ['nothing to reconcile', ({ guard }) => (guard as Bad).reconcile(), 'domain = undefined', 'CG_UNKNOWN_DOMAIN'],
     ['nothing to look at', ({ guard }) => (guard as Bad).lastReconciliation(), 'undefined', 'CG_UNKNOWN_DOMAIN'],
     ['nothing to warm', ({ guard }) => (guard as Bad).warm(), 'Warming: options = undefined'],
+    ['a trace of nothing', ({ guard }) => (guard as Bad).trace(), 'CacheGuard.trace: run = undefined'],
     ['a listener that is none', ({ guard }) => guard.on(5 as Bad), 'CacheGuard.on: listener = 5'],
     [
       'a loader of a name that is none',
