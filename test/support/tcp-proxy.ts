@@ -61,6 +61,7 @@ export class TcpProxy {
   private refusing = false;
   private tally = { connections: 0, bytesToServer: 0, bytesToClient: 0, requests: 0 };
   private commands: Record<string, number> = {};
+  private uncounted: string | undefined;
 
   constructor(
     private readonly server: Server,
@@ -86,6 +87,11 @@ export class TcpProxy {
   resetCounts(): void {
     this.tally = { connections: 0, bytesToServer: 0, bytesToClient: 0, requests: 0 };
     this.commands = {};
+  }
+
+  /** Requests that hold this are forwarded as ever, and counted no more. */
+  uncount(match: string): void {
+    this.uncounted = match;
   }
 
   /** Destroys every open connection; new ones are accepted. */
@@ -307,6 +313,7 @@ export class TcpProxy {
   }
 
   private count(request: Buffer): void {
+    if (this.uncounted !== undefined && request.includes(this.uncounted)) return;
     const name = commandName(request);
     this.tally.requests += 1;
     this.tally.bytesToServer += request.length;
