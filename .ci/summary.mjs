@@ -10,8 +10,8 @@ const stage = process.argv[3] ?? 'run';
 /** One line for each failed test, to be found without scrolling through stack traces. */
 function listFailures(report) {
   for (const file of report.testResults ?? []) {
-    for (const { status, fullName, failureMessages } of file.assertionResults) {
-      if (status === 'failed') console.log(`failed: ${fullName}: ${(failureMessages[0] ?? '').slice(0, 300)}`);
+    for (const test of file.assertionResults.filter((one) => one.status === 'failed')) {
+      console.log(`failed: ${test.fullName}: ${(test.failureMessages[0] ?? '').slice(0, 300)}`);
     }
   }
 }

@@ -206,6 +206,7 @@ export class Flight {
     if (this.plan.forced) this.close(this);
     const directives = new LoadDirectives(this.abort.signal, previous);
     directives.spread = currentWarmth()?.spread ?? 0;
+    directives.behind = this.plan.background;
     const outer = this.plan.background ? undefined : currentFrame();
     const frame = new LoadFrame(this.parts.owner, call, directives, this, outer);
     const running = runLoad(

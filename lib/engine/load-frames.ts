@@ -16,6 +16,8 @@ type Previous = LoadContext['previous'];
 export class LoadDirectives implements LoadContext {
   refused = false;
   unmodified = false;
+  /** Nobody waits for this load: its reader was given an old value. */
+  behind = false;
   softTtlMs: number | undefined;
   hardTtlMs: number | undefined;
   version: bigint | undefined;
@@ -128,6 +130,11 @@ export function currentTrace(): ServedValue[] | undefined {
 }
 
 export const NEVER_ABORTED: AbortSignal = new AbortController().signal;
+
+/** Whether nobody waits for the load that was given this. */
+export function isBehind(context: LoadContext): boolean {
+  return context instanceof LoadDirectives && context.behind;
+}
 
 /**
  * The context of the load in progress: abort signal, previous value, and what can be said of the result. Outside a load (a class

@@ -5,7 +5,8 @@ import type { GuardedMethodDecorator, KeyFunction, ProjectFunction, TagsFunction
 import { checkOptions } from './decorator-options.js';
 import { readHttpOptions } from './http/http-options.js';
 import type { HttpRouteOptions } from './http/http-settings.js';
-import { readRoute, routeContext } from './http/route-read.js';
+import { routeOf } from './http/route-of.js';
+import { readRoute } from './http/route-read.js';
 import { keepingOf, type CachedDefinition } from './metadata.js';
 import { guardMethod, placeOf, type GuardedCall } from './method-wrapper.js';
 import { hasNoKey, planRead, projected } from './planned-read.js';
@@ -80,8 +81,8 @@ export function Cached<
 
 async function read(call: GuardedCall, definition: CachedDefinition): Promise<unknown> {
   if (!call.engine.caching) return projected(call, definition);
-  const context = routeContext(call);
-  if (context) return readRoute(call, definition, context);
+  const route = routeOf(call);
+  if (route) return readRoute(call, definition, route);
   const { target, load } = planRead(call, definition);
   try {
     return await call.engine.guard.getOrLoad(target, load);

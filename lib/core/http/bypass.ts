@@ -18,6 +18,8 @@ export type BypassReason =
   | 'stream'
   | 'set-cookie'
   | 'status'
+  /** Something stands in the handler's place, and shows of no method that it stands for it. */
+  | 'unknown-handler'
   | 'no-principal'
   | 'no-partition'
   | 'unusable-key'
@@ -27,6 +29,7 @@ export type BypassReason =
 const PERSONAL: ReadonlySet<BypassReason> = new Set<BypassReason>([
   'credentials',
   'set-cookie',
+  'unknown-handler',
   'no-principal',
   'no-partition',
   'unusable-key',

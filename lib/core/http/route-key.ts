@@ -12,9 +12,9 @@ export interface RouteKeyParts {
   readonly params?: Texts;
   /** Those of the host name. */
   readonly hosts?: Texts;
-  /** Declared query parameters that the handler does not take by name. */
+  /** Declared query parameters that the handler does not take by name; with an explicit `key` all that are declared by `http.query`. */
   readonly query?: Texts;
-  /** Declared by `vary`; header names in lower case. */
+  /** Declared by `vary`. */
   readonly headers?: Texts;
   /** Declared by `vary`. One value each, or a list where a client sent several of a name. */
   readonly cookies?: Texts;
@@ -37,7 +37,8 @@ export function routeKey({ key, args = [], by, path, ...given }: RouteKeyParts):
   if (path !== undefined) extras['path'] = path;
   for (const part of ['params', 'hosts', 'query', 'headers', 'cookies'] as const) {
     const said = Object.entries(given[part] ?? {}).filter(([, value]) => value !== undefined);
-    if (said.length > 0) extras[part] = new Map(said);
+    const names = said.map(([name, value]) => [part === 'headers' ? name.toLowerCase() : name, value] as const);
+    if (said.length > 0) extras[part] = new Map(names);
   }
   return Object.keys(extras).length === 0 ? base : new DerivedKey([keySegment(base), extras], 'route');
 }

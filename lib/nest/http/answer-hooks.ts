@@ -13,13 +13,22 @@ interface ExpressResponse {
   writeHead(...args: unknown[]): unknown;
 }
 
-/** Has the headers of a route's answer written when it is sent. A second call of the handler takes the place of the first. */
+/**
+ * Has the headers of a route's answer written when it is sent. A second call of the handler takes the place of the first; one inside the
+ * first, as of an overridden method, does not.
+ */
 export function answerWith(response: object, raw: object, answer: RouteAnswer): void {
+  if (answers.get(raw)?.running) return;
   answers.set(raw, answer);
   // Fastify has one hook for all.
   if (isFastify(response) || hooked.has(raw) || !isExpress(response)) return;
   hooked.add(raw);
   hookExpress(response);
+}
+
+/** What is sent is not what the handler, or the cache, gave: somebody behind it threw. */
+export function threwBehind(response: object): void {
+  answers.get(isFastify(response) ? response.raw : response)?.threw();
 }
 
 function isExpress(response: object): response is ExpressResponse {

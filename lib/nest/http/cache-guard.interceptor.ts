@@ -1,5 +1,6 @@
 import { Inject, Injectable, type CallHandler, type ExecutionContext, type NestInterceptor } from '@nestjs/common';
-import type { Observable } from 'rxjs';
+import { tap, type Observable } from 'rxjs';
+import { threwBehind } from './answer-hooks.js';
 import { RequestScopes } from './request-scope.js';
 
 /** Says in which handler's call we are, for everything that it calls. Registered by the module, for every handler of the application. */
@@ -9,6 +10,8 @@ export class CacheGuardInterceptor implements NestInterceptor {
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     // What is behind `handle` runs in the async context of this call, whenever the result is subscribed to.
-    return this.scopes.run({ context }, () => next.handle());
+    const given = this.scopes.run({ context }, () => next.handle());
+    if (context.getType() !== 'http') return given;
+    return given.pipe(tap({ error: () => threwBehind(context.switchToHttp().getResponse<object>()) }));
   }
 }

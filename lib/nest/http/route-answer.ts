@@ -4,18 +4,28 @@ import { formatCacheStatus, forwardOf, type CacheStatus } from '../../core/http/
 import { isNotModified, strongETag } from '../../core/http/conditional.js';
 import { appendVary } from '../../core/http/vary.js';
 import type { Served } from '../../engine/call.js';
-import type { RequestFacts } from './request-facts.js';
-import { textOf } from './request-facts.js';
+import { withdrawForCookies } from './late-cookies.js';
+import { textOf, type RequestFacts } from './request-facts.js';
 import type { ResponseFace } from './response-face.js';
 import type { RoutePlan } from './route-plan.js';
 
+const PRIVATE = `private, ${NO_STORE}`;
+
+/** What a handler may change of the response while it runs. */
+interface ResponseState {
+  readonly status: number;
+  readonly cookies: number;
+}
+
 /** What is known of one answer of a cached route, until its headers are written: when it is sent, behind everybody who sets some. */
 export class RouteAnswer {
+  /** While the route's call is under way. */
+  running = false;
   private served: Served | undefined;
   private reason: BypassReason | undefined;
   private asked = false;
   private failed = false;
-  private finished = false;
+  private atEnd: ResponseState | undefined;
 
   constructor(
     private readonly face: ResponseFace,
@@ -23,6 +33,8 @@ export class RouteAnswer {
     private readonly plan: RoutePlan,
     /** Whether caches that serve more than one user may keep it. */
     private readonly shared: boolean,
+    /** Whether it may be somebody's own, also when it does not come from the cache. */
+    private readonly personal: boolean,
     /** Headers that the answer depends on. */
     private readonly varies: readonly string[],
   ) {}
@@ -36,7 +48,7 @@ export class RouteAnswer {
   }
 
   get done(): boolean {
-    return this.finished || this.face.sent;
+    return this.atEnd !== undefined || this.face.sent;
   }
 
   bypassed(reason: BypassReason): void {
@@ -53,9 +65,18 @@ export class RouteAnswer {
     this.failed = true;
   }
 
-  /** What a handler may change of the response while it runs. */
-  state(): { readonly status: number; readonly cookies: number } {
+  state(): ResponseState {
     return { status: this.face.status, cookies: this.face.cookies() };
+  }
+
+  /** As its headers were written; `undefined` before, and where that was not seen. */
+  get end(): ResponseState | undefined {
+    return this.atEnd;
+  }
+
+  /** Resolves when the response is of no concern any more, and at the latest after `ms` milliseconds. */
+  gone(ms: number): Promise<void> {
+    return this.face.gone(ms);
   }
 
   /**
@@ -66,17 +87,20 @@ export class RouteAnswer {
    */
   finish(body: string | Uint8Array | undefined): boolean | undefined {
     if (this.done) return undefined;
-    this.finished = true;
+    this.atEnd = this.state();
     const { face } = this;
     const lifetime = this.lifetime();
     const vary = appendVary(face.get('vary'), this.varies);
     if (vary !== undefined && vary !== face.get('vary')) face.set('Vary', vary);
     face.append('Cache-Status', formatCacheStatus(this.status(lifetime)));
     const control = this.cacheControl(lifetime);
-    if (control !== undefined && face.get('cache-control') === undefined) face.set('Cache-Control', control);
+    const ours = control !== undefined && face.get('cache-control') === undefined;
+    if (ours) face.set('Cache-Control', control);
     const ageS = lifetime ? seconds(lifetime.ageMs) : 0;
     if (lifetime && this.good && (this.hit || ageS > 0)) face.set('Age', String(ageS));
-    return this.conditional(body, control);
+    const etag = this.tag(body, control);
+    withdrawForCookies(face.raw, { control: ours ? control : undefined, etag }, PRIVATE);
+    return this.notModified(control);
   }
 
   private get hit(): boolean {
@@ -97,7 +121,8 @@ export class RouteAnswer {
   private status(lifetime: Lifetime | undefined): CacheStatus {
     const { served, reason } = this;
     if (!served) {
-      if (reason === undefined) return { hit: false, fwd: 'miss', detail: this.failed ? 'exception' : undefined };
+      const fwd = this.asked ? 'request' : 'miss';
+      if (reason === undefined) return { hit: false, fwd, detail: this.failed ? 'exception' : undefined };
       return { hit: false, fwd: reason === 'method' ? 'method' : 'bypass', detail: reason };
     }
     const ttlMs = lifetime && lifetime.freshMs - lifetime.ageMs;
@@ -115,18 +140,30 @@ export class RouteAnswer {
   /** `undefined`: nothing is said, and the answer is what it would be without the cache. */
   private cacheControl(lifetime: Lifetime | undefined): string | undefined {
     const { served, reason } = this;
-    if (this.face.cookies() > 0) return `private, ${NO_STORE}`;
-    if (!served && reason !== undefined) return isPersonal(reason) ? `private, ${NO_STORE}` : undefined;
+    if (this.face.cookies() > 0) return PRIVATE;
+    if (!served && reason !== undefined) return this.personal || isPersonal(reason) ? PRIVATE : undefined;
     if (!served || !this.good) return NO_STORE;
     return cacheControlOf(served.call.policy, served.entry, lifetime, this.shared);
   }
 
-  private conditional(body: string | Uint8Array | undefined, control: string | undefined): boolean | undefined {
+  private isConditional(control: string | undefined): boolean {
     const { face, request } = this;
     const isRead = request.method === 'GET' || request.method === 'HEAD';
     const isFound = face.status >= 200 && face.status <= 299;
-    if (!isRead || !isFound || !this.served || control === NO_STORE) return undefined;
-    if (body !== undefined && face.get('etag') === undefined) face.set('ETag', strongETag(body));
-    return isNotModified(textOf(request.headers['if-none-match']), face.get('etag'));
+    return isRead && isFound && this.served !== undefined && !control?.endsWith(NO_STORE);
+  }
+
+  /** @returns the entity tag that was set */
+  private tag(body: string | Uint8Array | undefined, control: string | undefined): string | undefined {
+    const { face } = this;
+    if (!this.isConditional(control) || body === undefined || face.get('etag') !== undefined) return undefined;
+    const etag = strongETag(body);
+    face.set('ETag', etag);
+    return etag;
+  }
+
+  private notModified(control: string | undefined): boolean | undefined {
+    if (!this.isConditional(control)) return undefined;
+    return isNotModified(textOf(this.request.headers['if-none-match']), this.face.get('etag'));
   }
 }

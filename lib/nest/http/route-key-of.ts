@@ -36,7 +36,10 @@ export function routeKeyOf(
   if (isTooLong([...Object.values(request.params), ...Object.values(request.hosts), ...keyedTexts(plan, request)]))
     return new Refusal('too-long');
 
-  if (definition.key) return routeKey({ key: explicitKey(call, definition), ...vary });
+  if (definition.key) {
+    const query = only(read.values, plan.settings.query);
+    return routeKey({ key: explicitKey(call, definition), query, ...vary });
+  }
   const args = [...call.declared];
   const hidden: Record<Source, Texts> = { params: {}, hosts: {}, query: {} };
   for (const source of ['params', 'hosts', 'query'] as const) {
@@ -85,8 +88,10 @@ function keyedTexts({ keyedHeaders, keyedCookies }: RoutePlan, { headers, cookie
   ];
 }
 
+/** A wildcard's parameter is a list of texts. */
 function isTooLong(texts: readonly unknown[]): boolean {
-  return texts.some((text) => typeof text === 'string' && text.length > MAX_TEXT);
+  const whole = texts.map((text) => (Array.isArray(text) ? text.join('/') : text));
+  return whole.some((text) => typeof text === 'string' && text.length > MAX_TEXT);
 }
 
 function isCopy(arg: unknown, given: Texts): boolean {
@@ -94,6 +99,10 @@ function isCopy(arg: unknown, given: Texts): boolean {
   const names = Object.keys(arg);
   const same = names.length === Object.keys(given).length;
   return same && names.every((name) => Object.hasOwn(given, name) && (arg as Texts)[name] === given[name]);
+}
+
+function only(given: Texts, names: readonly string[]): Texts {
+  return Object.fromEntries(Object.entries(given).filter(([name]) => names.includes(name)));
 }
 
 function without(given: Texts, taken: ReadonlySet<string>): Texts {

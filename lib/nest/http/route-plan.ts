@@ -31,7 +31,9 @@ export interface RoutePlan {
   /** Headers and cookies that are part of the key, as arguments or as declared. */
   readonly keyedHeaders: ReadonlySet<string>;
   readonly keyedCookies: ReadonlySet<string>;
-  /** The key has parts that nobody downstream can know. */
+  /** What of the request's head the answer depends on, in the key or not. */
+  readonly varied: { readonly headers: ReadonlySet<string>; readonly cookies: boolean };
+  /** The answer depends on more than anybody downstream can know. */
   readonly unseen: boolean;
 }
 
@@ -82,6 +84,8 @@ export function planOf(
   const whole = { params: [] as number[], hosts: [] as number[], query: [] as number[] };
   const keyedHeaders = new Set(settings.headers);
   const keyedCookies = new Set(settings.cookies);
+  const variedHeaders = new Set(settings.headers);
+  let variedCookies = settings.cookies.length > 0;
   let unseen = settings.by !== undefined;
   let bypass = staticBypass(handler, settings);
 
@@ -99,13 +103,17 @@ export function planOf(
     if (source && name !== undefined) taken[source].add(name);
     else if (source) whole[source].push(index);
     else if (kind === IP) unseen = true;
-    else if (takesNamed(kind)) {
-      const keyed = kind === HEADERS ? keyedHeaders : keyedCookies;
-      // An explicit key says itself what is part of it.
-      if (explicit) continue;
-      if (name === undefined) bypass ??= 'request-object';
-      else keyed.add(kind === HEADERS ? name.toLowerCase() : name);
-    } else bypass ??= ALWAYS.get(kind) ?? (explicit ? undefined : WITHOUT_KEY.get(kind));
+    else if (takesNamed(kind) && name !== undefined) {
+      const [keyed, known] = kind === HEADERS ? [keyedHeaders, name.toLowerCase()] : [keyedCookies, name];
+      // An explicit key says itself what is part of it; who is downstream sees only what the handler takes.
+      if (!explicit) keyed.add(known);
+      if (kind === HEADERS) variedHeaders.add(known);
+      else variedCookies = true;
+    } else {
+      const why = takesNamed(kind) ? 'request-object' : WITHOUT_KEY.get(kind);
+      if (why) unseen = true;
+      bypass ??= ALWAYS.get(kind) ?? (explicit ? undefined : why);
+    }
   }
   return {
     settings,
@@ -116,6 +124,7 @@ export function planOf(
     whole,
     keyedHeaders,
     keyedCookies,
+    varied: { headers: variedHeaders, cookies: variedCookies },
     unseen,
   };
 }

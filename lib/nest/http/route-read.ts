@@ -7,6 +7,7 @@ import type { Policy } from '../../core/policy.js';
 import type { LoadContext } from '../../core/targets.js';
 import { ON_SERVED, type MethodTarget } from '../../engine/call.js';
 import { tell } from '../../engine/event-hub.js';
+import { isBehind } from '../../engine/load-frames.js';
 import type { AnyMethod } from '../decorator-types.js';
 import type { CachedDefinition } from '../metadata.js';
 import type { GuardedCall } from '../method-wrapper.js';
@@ -16,23 +17,21 @@ import { factsOf, hasBody, textOf, type RequestFacts } from './request-facts.js'
 import { faceOf } from './response-face.js';
 import { RouteAnswer } from './route-answer.js';
 import { Refusal, routeKeyOf } from './route-key-of.js';
+import type { RouteCall } from './route-of.js';
 import { planOf, type RoutePlan } from './route-plan.js';
 
-/** The context of the request whose handler this call is; `undefined` for every other call, also of the same method. */
-export function routeContext({ engine, self, property }: GuardedCall): ExecutionContext | undefined {
-  const context = engine.scopes.current?.context;
-  if (!context || context.getType() !== 'http') return undefined;
-  return Reflect.get(self, property) === context.getHandler() ? context : undefined;
-}
+/** How long what runs behind an old answer waits for that to be sent, in ms. */
+const SENDING_MS = 1_000;
 
-const plans = new WeakMap<AnyMethod, WeakMap<object, RoutePlan>>();
+const plans = new WeakMap<CachedDefinition, WeakMap<object, RoutePlan>>();
 
-function knownPlan(context: ExecutionContext, { property }: GuardedCall, definition: CachedDefinition): RoutePlan {
-  const [type, handler] = [context.getClass(), context.getHandler() as AnyMethod];
-  let ofTypes = plans.get(handler);
-  if (!ofTypes) plans.set(handler, (ofTypes = new WeakMap()));
+function knownPlan(context: ExecutionContext, call: GuardedCall, definition: CachedDefinition): RoutePlan {
+  const { self, property } = call;
+  const type = context.getClass();
+  let ofTypes = plans.get(definition);
+  if (!ofTypes) plans.set(definition, (ofTypes = new WeakMap()));
   let plan = ofTypes.get(type);
-  if (!plan) ofTypes.set(type, (plan = planOf(type, property, handler, definition)));
+  if (!plan) ofTypes.set(type, (plan = planOf(type, property, Reflect.get(self, property) as AnyMethod, definition)));
   return plan;
 }
 
@@ -40,7 +39,7 @@ function knownPlan(context: ExecutionContext, { property }: GuardedCall, definit
 export async function readRoute(
   call: GuardedCall,
   definition: CachedDefinition,
-  context: ExecutionContext,
+  { context, known }: RouteCall,
 ): Promise<unknown> {
   const plan = knownPlan(context, call, definition);
   const http = context.switchToHttp();
@@ -48,9 +47,12 @@ export async function readRoute(
   const response = http.getResponse<object>();
   const policy = call.engine.domains.policy(definition.domain, definition.keeping, call.method);
   const face = faceOf(response);
-  const answer = new RouteAnswer(face, request, plan, isShared(plan, policy), variesBy(plan, policy));
+  const shared = isShared(plan, policy);
+  const personal = !shared || isSecret(policy) || refusesCredentials(plan, request);
+  const answer = new RouteAnswer(face, request, plan, shared, personal, variesBy(plan, policy));
   answerWith(response, face.raw, answer);
-  return new RouteRead(call, definition, context, plan, request, policy, answer).run();
+  const read = new RouteRead(call, definition, context, plan, request, policy, answer);
+  return read.run(known ? whyBypassed(plan, policy, request) : 'unknown-handler');
 }
 
 class RouteRead {
@@ -64,9 +66,16 @@ class RouteRead {
     private readonly answer: RouteAnswer,
   ) {}
 
-  async run(): Promise<unknown> {
-    const reason = whyBypassed(this.plan, this.policy, this.request);
-    if (reason) return this.bypass(reason);
+  async run(reason: BypassReason | undefined): Promise<unknown> {
+    this.answer.running = true;
+    try {
+      return await (reason ? this.bypass(reason) : this.answered());
+    } finally {
+      this.answer.running = false;
+    }
+  }
+
+  private async answered(): Promise<unknown> {
     let key: ReturnType<typeof routeKeyOf>;
     try {
       key = routeKeyOf(this.call, this.definition, this.plan, this.request, this.context);
@@ -99,6 +108,8 @@ class RouteRead {
 
   /** What only this answer can have is not kept: a stream is read once, and a hit would go without the cookie. */
   private async watched(load: (context: LoadContext) => Promise<unknown>, directives: LoadContext): Promise<unknown> {
+    // What the handler does to the response must not be done to one that is still to be sent with another body.
+    if (isBehind(directives)) await this.answer.gone(SENDING_MS);
     const before = this.answer.state();
     const value = await load(directives);
     const reason = isStream(value) ? 'stream' : this.changed(before);
@@ -110,11 +121,13 @@ class RouteRead {
   }
 
   private changed(before: ReturnType<RouteAnswer['state']>): BypassReason | undefined {
-    // What happens to the response later is not the handler's doing.
-    if (this.answer.done) return undefined;
+    // What it had become when it was sent, by a time-out's filter for one, is not the handler's doing.
+    const was = this.answer.done ? this.answer.end : before;
+    if (!was) return undefined;
     const { status, cookies } = this.answer.state();
-    if (cookies > before.cookies) return 'set-cookie';
-    return status !== before.status && !this.plan.settings.statuses.has(status) ? 'status' : undefined;
+    if (cookies > was.cookies) return 'set-cookie';
+    // A hit could not have it.
+    return status === was.status ? undefined : 'status';
   }
 
   private whyUnkeyed(): BypassReason {
@@ -146,9 +159,15 @@ function whyBypassed(plan: RoutePlan, policy: Policy, request: RequestFacts): By
   if (plan.bypass) return plan.bypass;
   const isRead = request.method === 'GET' || request.method === 'HEAD';
   if (isRead && hasBody(request)) return 'body';
-  return policy.scope === 'public' && settings.credentials === 'refuse' && hasCredentials(plan, request)
-    ? 'credentials'
-    : undefined;
+  return policy.scope === 'public' && refusesCredentials(plan, request) ? 'credentials' : undefined;
+}
+
+function refusesCredentials(plan: RoutePlan, request: RequestFacts): boolean {
+  return plan.settings.credentials === 'refuse' && hasCredentials(plan, request);
+}
+
+function isSecret({ freshness, keep }: Policy): boolean {
+  return freshness === 'critical' || keep === 'nothing';
 }
 
 /** Those that are part of the key are nobody else's. */
@@ -158,13 +177,14 @@ function hasCredentials({ keyedHeaders, keyedCookies }: RoutePlan, { headers, co
 }
 
 /** Whoever is downstream must know everything that the answer depends on. */
-function isShared({ unseen, keyedHeaders }: RoutePlan, { scope, partition }: Policy): boolean {
-  return scope === 'public' && !partition && !unseen && !keyedHeaders.has('authorization');
+function isShared({ unseen, varied }: RoutePlan, { scope, partition }: Policy): boolean {
+  // Many of them do not look at Vary: Cookie.
+  return scope === 'public' && !partition && !unseen && !varied.cookies && !varied.headers.has('authorization');
 }
 
-function variesBy({ keyedHeaders, keyedCookies }: RoutePlan, { scope }: Policy): readonly string[] {
-  const names = new Set([...keyedHeaders].map(asWritten));
-  if (keyedCookies.size > 0) names.add('Cookie');
+function variesBy({ varied }: RoutePlan, { scope }: Policy): readonly string[] {
+  const names = new Set([...varied.headers].map(asWritten));
+  if (varied.cookies) names.add('Cookie');
   // A browser is shared by whoever logs in there, one after the other.
   if (scope === 'private') for (const name of ['Authorization', 'Cookie']) names.add(name);
   return [...names];

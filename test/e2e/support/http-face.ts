@@ -54,7 +54,7 @@ export async function listenOn(
   adapter: Adapter,
   metadata: ModuleMetadata,
   options: Partial<CacheGuardModuleOptions> = {},
-  adjust: (app: INestApplication) => void = () => {},
+  adjust: (app: INestApplication) => void | Promise<void> = () => {},
 ): Promise<HttpFace> {
   const root = CacheGuardModule.forRoot({ namespace: uniqueNamespace('http'), ...options });
   const logs = new LogBook();
@@ -65,7 +65,7 @@ export async function listenOn(
       ? compiled.createNestApplication<NestFastifyApplication>(new FastifyAdapter())
       : compiled.createNestApplication();
   onTestFinished(() => app.close());
-  adjust(app);
+  await adjust(app);
   await app.listen(0, '127.0.0.1');
   const url = await app.getUrl();
   const guard = app.get(CacheGuard);
