@@ -3,6 +3,7 @@ import cookies from '@fastify/cookie';
 import {
   Catch,
   Controller,
+  createParamDecorator,
   Get,
   Headers,
   Param,
@@ -44,6 +45,8 @@ interface AnyReply {
 /** The response of the request in whose context a handler runs, as applications keep it. */
 const replies = new AsyncLocalStorage<AnyReply>();
 type Tenant = { headers: Record<string, string> };
+
+const Segment = createParamDecorator(() => 'gold');
 
 class RemembersReply implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
@@ -145,6 +148,24 @@ class Routes {
     return 'of the handler';
   }
 
+  @Get('by-function')
+  @Cached({ domain: 'offers', http: { vary: { by: () => 'all alike' } } })
+  async byFunction(): Promise<string> {
+    return 'by function';
+  }
+
+  @Get('by-decorator')
+  @Cached({ domain: 'offers' })
+  async byDecorator(@Segment() segment: string): Promise<string> {
+    return segment;
+  }
+
+  @Get('by-cookie')
+  @Cached({ domain: 'offers', http: { vary: { cookies: ['lang'] } } })
+  async byCookie(): Promise<string> {
+    return 'by cookie';
+  }
+
   @Get('failing')
   @Cached({ domain: 'offers', http: { noCache: 'honour' } })
   async failing(): Promise<string> {
@@ -213,6 +234,18 @@ describe.each(ADAPTERS)('downstream of %s', (adapter) => {
         else expect(headers['cache-control']).toMatch(/^private, max-age=/);
       }
     }
+  });
+
+  it(`what nobody downstream can tell apart is for private caches [${adapter}]`, async () => {
+    const { ask } = await start(adapter);
+    for (const path of ['/by-function', '/by-decorator', '/by-cookie'])
+      expect((await ask(path)).headers['cache-control']).toMatch(/^private, max-age=/);
+    expect((await ask('/by-cookie')).headers['vary']).toBe('Cookie');
+  });
+
+  it(`an answer that is not to be kept has no entity tag of ours [${adapter}]`, async () => {
+    const { ask } = await start(adapter);
+    for (const path of ['/balance', '/fleeting']) expect(isOurs((await ask(path)).headers['etag'])).toBe(false);
   });
 
   it(`declared parameters are part of a key of your own [${adapter}]`, async () => {
