@@ -22,6 +22,8 @@ type Wrapper = ReturnType<DiscoveryService['getProviders']>[number];
 export class CacheGuardExplorer {
   private readonly logger = new Logger('CacheGuard');
   private readonly known = new Map<object, readonly GuardedMethod[]>();
+  /** By prototype: the singletons that modules provide. */
+  private readonly provided = new Map<object, Set<object>>();
 
   constructor(
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
@@ -36,12 +38,15 @@ export class CacheGuardExplorer {
    * `CG_INVALID_RULE`)
    */
   explore(): void {
-    const wrappers = [...this.modules.values()].flatMap(({ providers, controllers, injectables, middlewares }) =>
-      [providers, controllers, injectables, middlewares].flatMap((found) => [...found.values()]),
-    );
-    for (const wrapper of wrappers) this.visit(wrapper);
+    for (const { providers, controllers, injectables, middlewares } of this.modules.values()) {
+      for (const wrapper of providers.values()) this.visit(wrapper, this.provided);
+      // Nest makes enhancers and middlewares for each module that uses them, mostly of one state, and whoever writes them cannot help
+      // it: refusing those would leave no way to cache in them. Controllers of several modules are told apart by their paths.
+      for (const found of [controllers, injectables, middlewares])
+        for (const wrapper of found.values()) this.visit(wrapper);
+    }
     const methods = [...this.known.values()].flat();
-    checkGuardedMethods(methods, this.domains);
+    checkGuardedMethods(methods, this.domains, (prototype) => this.provided.get(prototype)?.size ?? 0);
     this.rules.add(methods.flatMap(followRules));
   }
 
@@ -57,7 +62,8 @@ export class CacheGuardExplorer {
     }
   }
 
-  private visit(wrapper: Wrapper): void {
+  /** @param provided where to note singletons */
+  private visit(wrapper: Wrapper, provided?: Map<object, Set<object>>): void {
     if (isClassProvider(wrapper)) {
       const prototype = wrapper.metatype.prototype as object;
       this.note(prototype);
@@ -68,8 +74,9 @@ export class CacheGuardExplorer {
     for (const instance of instancesOf(wrapper)) {
       const prototype = isObject(instance) ? Reflect.getPrototypeOf(instance) : null;
       if (!prototype || !this.note(prototype)) continue;
-      if (this.bind(instance as object, wrapper) && isSingleton(wrapper))
-        this.remakeWith(prototype, instance as object);
+      if (!this.bind(instance as object, wrapper) || !isSingleton(wrapper)) continue;
+      this.remakeWith(prototype, instance as object);
+      provided?.set(prototype, (provided.get(prototype) ?? new Set()).add(instance as object));
     }
   }
 

@@ -14,14 +14,20 @@ interface Claim {
 /**
  * Checks everything that is decorated against the registered policies.
  *
+ * @param objectsOf how many singletons of an application have a prototype
  * @throws CacheGuardConfigError with the code of the first problem (`CG_UNKNOWN_DOMAIN`, `CG_INVALID_POLICY`, `CG_NAME_CLASH`,
  * `CG_INVALID_DECORATION`);
  * its message lists them all
  */
-export function checkGuardedMethods(methods: readonly GuardedMethod[], domains: Domains): void {
+export function checkGuardedMethods(
+  methods: readonly GuardedMethod[],
+  domains: Domains,
+  objectsOf: (prototype: object) => number,
+): void {
   const problems = [
     ...policyProblems(methods, domains),
     ...nameClashes(methods),
+    ...objectClashes(methods, objectsOf),
     ...uncachedFollowers(methods),
     ...scopeProblems(methods, domains),
     ...methods.flatMap(routeProblems),
@@ -63,6 +69,20 @@ function nameClashes(methods: readonly GuardedMethod[]): CacheGuardError[] {
     else if (!(own.shared && other.definition.shared)) problems.push(clash(other, claim));
   }
   return problems;
+}
+
+/** What an object knows besides the arguments is no part of the key: two of a class would give each other's values. */
+function objectClashes(methods: readonly GuardedMethod[], objectsOf: (prototype: object) => number): CacheGuardError[] {
+  return methods.flatMap(({ host, place, definitions }) => {
+    const count = objectsOf(host);
+    const own = definitions.filter(isCached).find(({ shared }) => !shared);
+    if (!own || count < 2) return [];
+    const text =
+      `Cache domain '${own.domain}': ${count} objects of one class keep the values of ${place} under the same keys; provide the ` +
+      'class once and export it, give each a subclass (whose method has a name of its own, where this one has a key or a name), or ' +
+      'set shared: true if they all return the same values.';
+    return [new CacheGuardConfigError('CG_NAME_CLASH', text, { domain: own.domain, field: 'shared', method: place })];
+  });
 }
 
 /** Notes which methods are private, and finds those that write to their keys without saying so: they would miss them. */

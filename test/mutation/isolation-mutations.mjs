@@ -166,4 +166,11 @@ export const isolationMutations = [
       name: 'explain: of somebody else is refused; the rest is told [memory]',
     },
   },
+  shows(
+    'isolation: two objects of one class share',
+    'nest/policy-check.ts',
+    '    ...objectClashes(methods, objectsOf),\n',
+    '',
+    ['several-objects', 'are refused when they are made by two modules'],
+  ),
 ];
