@@ -2,6 +2,8 @@ import { CacheGuardConfigError, CacheGuardError } from '../core/errors.js';
 import type { Domains } from '../engine/domains.js';
 import { isCached, type GuardedMethod } from './guarded-hosts.js';
 import { routeProblems } from './http/route-check.js';
+import { isRoute } from './http/route-plan.js';
+import type { RoutePlans } from './http/route-plans.js';
 import { spaceOf, type CachedDefinition, type InvalidatesDefinition, type RefreshesDefinition } from './metadata.js';
 import { invalidDecoration } from './method-wrapper.js';
 
@@ -23,6 +25,7 @@ export function checkGuardedMethods(
   methods: readonly GuardedMethod[],
   domains: Domains,
   objectsOf: (prototype: object) => number,
+  plans: RoutePlans,
 ): void {
   const problems = [
     ...policyProblems(methods, domains),
@@ -30,7 +33,7 @@ export function checkGuardedMethods(
     ...objectClashes(methods, objectsOf),
     ...uncachedFollowers(methods),
     ...scopeProblems(methods, domains),
-    ...methods.flatMap(routeProblems),
+    ...methods.flatMap((method) => routeProblems(method, plans)),
   ];
   const [first, ...others] = problems;
   if (!first) return;
@@ -73,10 +76,11 @@ function nameClashes(methods: readonly GuardedMethod[]): CacheGuardError[] {
 
 /** What an object knows besides the arguments is no part of the key: two of a class would give each other's values. */
 function objectClashes(methods: readonly GuardedMethod[], objectsOf: (prototype: object) => number): CacheGuardError[] {
-  return methods.flatMap(({ host, place, definitions }) => {
+  return methods.flatMap(({ host, place, handler, definitions }) => {
     const count = objectsOf(host);
     const own = definitions.filter(isCached).find(({ shared }) => !shared);
-    if (!own || count < 2) return [];
+    // Routes are told apart by their paths.
+    if (!own || count < 2 || isRoute(handler)) return [];
     const text =
       `Cache domain '${own.domain}': ${count} objects of one class keep the values of ${place} under the same keys; provide the ` +
       'class once and export it, give each a subclass (whose method has a name of its own, where this one has a key or a name), or ' +

@@ -16,7 +16,7 @@ import { factsOf, hasBody, textOf, type RequestFacts } from './request-facts.js'
 import { faceOf } from './response-face.js';
 import { RouteAnswer } from './route-answer.js';
 import { Refusal, routeKeyOf } from './route-key-of.js';
-import { planOf, type RoutePlan } from './route-plan.js';
+import type { RoutePlan } from './route-plan.js';
 
 /** The context of the request whose handler this call is; `undefined` for every other call, also of the same method. */
 export function routeContext({ engine, self, property }: GuardedCall): ExecutionContext | undefined {
@@ -25,24 +25,13 @@ export function routeContext({ engine, self, property }: GuardedCall): Execution
   return Reflect.get(self, property) === context.getHandler() ? context : undefined;
 }
 
-const plans = new WeakMap<AnyMethod, WeakMap<object, RoutePlan>>();
-
-function knownPlan(context: ExecutionContext, { property }: GuardedCall, definition: CachedDefinition): RoutePlan {
-  const [type, handler] = [context.getClass(), context.getHandler() as AnyMethod];
-  let ofTypes = plans.get(handler);
-  if (!ofTypes) plans.set(handler, (ofTypes = new WeakMap()));
-  let plan = ofTypes.get(type);
-  if (!plan) ofTypes.set(type, (plan = planOf(type, property, handler, definition)));
-  return plan;
-}
-
 /** What the handler of a request gives, from the cache where that may be. Never fails over the cache's own trouble with a request. */
 export async function readRoute(
   call: GuardedCall,
   definition: CachedDefinition,
   context: ExecutionContext,
 ): Promise<unknown> {
-  const plan = knownPlan(context, call, definition);
+  const plan = call.engine.routes.of(context.getClass(), call.property, context.getHandler() as AnyMethod, definition);
   const http = context.switchToHttp();
   const request = factsOf(http.getRequest<object>());
   const response = http.getResponse<object>();
@@ -162,8 +151,9 @@ function isShared({ unseen, keyedHeaders }: RoutePlan, { scope, partition }: Pol
   return scope === 'public' && !partition && !unseen && !keyedHeaders.has('authorization');
 }
 
-function variesBy({ keyedHeaders, keyedCookies }: RoutePlan, { scope }: Policy): readonly string[] {
+function variesBy({ keyedHeaders, keyedCookies, versionHeader }: RoutePlan, { scope }: Policy): readonly string[] {
   const names = new Set([...keyedHeaders].map(asWritten));
+  if (versionHeader !== undefined) names.add(asWritten(versionHeader));
   if (keyedCookies.size > 0) names.add('Cookie');
   // A browser is shared by whoever logs in there, one after the other.
   if (scope === 'private') for (const name of ['Authorization', 'Cookie']) names.add(name);
