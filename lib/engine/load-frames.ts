@@ -16,6 +16,8 @@ type Previous = LoadContext['previous'];
 export class LoadDirectives implements LoadContext {
   refused = false;
   unmodified = false;
+  /** What the key was made from was changed before the load ran: the result is of another key. */
+  strayed = false;
   softTtlMs: number | undefined;
   hardTtlMs: number | undefined;
   version: bigint | undefined;

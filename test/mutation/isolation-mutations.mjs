@@ -2,6 +2,7 @@ import { breaking, breakingOn, breakingUnit } from './breaking.mjs';
 
 const PRIVATE = '13-private';
 const HIDDEN = '13-hidden-keys';
+const CHANGED = '13-changed-keys';
 const METHODS = 'private-methods';
 const BACKGROUND = 'private-background';
 const breaks = breaking(13);
@@ -172,5 +173,26 @@ export const isolationMutations = [
     '    ...objectClashes(methods, objectsOf),\n',
     '',
     ['several-objects', 'are refused when they are made by two modules'],
+  ),
+  breaks(
+    'isolation: a load with changed arguments is kept under the key of the call',
+    'engine/call-maker.ts',
+    'if (!this.keys.isStill(policy, key, again)) (context as Partial<LoadDirectives>).strayed = true;',
+    '',
+    [CHANGED, 'is its caller’s alone, and stands in nobody’s way [memory]'],
+  ),
+  breaks(
+    'isolation: who waits is given the value of another key',
+    'engine/landing.ts',
+    'starter ? own : AGAIN',
+    'own',
+    [CHANGED, 'is not given to who waits for the same key: unkept [memory]'],
+  ),
+  shows(
+    'isolation: an explicit key is not made again',
+    'nest/planned-read.ts',
+    '[KEY_AGAIN]: changeable ? () => keyOf(call, domain, definition.key) : undefined,',
+    '',
+    ['changed-arguments', 'stores nothing under the key of the call: explicit'],
   ),
 ];
