@@ -76,7 +76,8 @@ export class CallMaker {
   }
 
   private policy(target: KeyTarget & { readonly origin?: string | undefined }): Policy {
-    const overrides = target.principal === undefined ? target : { ...target, scope: 'private' as const };
+    // Whoever names nobody, because he does not know whose it is, has said all the same that it is somebody's.
+    const overrides = Object.hasOwn(target, 'principal') ? { ...target, scope: 'private' as const } : target;
     return this.domains.policy(target.domain, overrides, target.origin);
   }
 

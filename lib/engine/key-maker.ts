@@ -36,7 +36,7 @@ export class KeyMaker {
     let asked: unknown;
     let error: string | undefined;
     try {
-      asked = this.given.principal?.();
+      if (!Object.hasOwn(target, 'principal')) asked = this.given.principal?.();
     } catch (thrown) {
       // Nobody is logged in, and the function reads the name of his.
       error = errorKind(thrown);

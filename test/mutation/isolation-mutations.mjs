@@ -50,6 +50,20 @@ export const isolationMutations = [
     [PRIVATE, 'is read and written in nobody else’s name [memory]'],
   ),
   breaks(
+    'isolation: a principal that is not known means the public value',
+    'engine/call-maker.ts',
+    "Object.hasOwn(target, 'principal') ?",
+    'target.principal !== undefined ?',
+    [PRIVATE, 'makes a read of nobody, also where the value would be public or the caller’s [memory]'],
+  ),
+  breaks(
+    'isolation: a principal that is not known is the caller',
+    'engine/key-maker.ts',
+    "if (!Object.hasOwn(target, 'principal')) asked",
+    'asked',
+    [PRIVATE, 'makes a read of nobody, also where the value would be public or the caller’s [memory]'],
+  ),
+  breaks(
     'isolation: a private value is kept in a public one',
     'core/composition.ts',
     "if (inner.scope === 'private' && !(outer.scope === 'private' && sameOwner)) return 'inner-private';",
