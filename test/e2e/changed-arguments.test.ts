@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Cached, CacheGuardModule } from 'nestjs-cache-guard';
+import { Cached, CacheGuardModule, Refreshes } from 'nestjs-cache-guard';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { uniqueNamespace } from '../support/namespace.js';
 import { startApp } from './support/app.js';
@@ -18,6 +18,11 @@ class Accounts {
   @Cached({ domain: 'accounts', name: 'explicit', key: ({ user }: Query) => user })
   async explicit(query: Query): Promise<string> {
     return `value of ${query.user}`;
+  }
+
+  @Refreshes({ domain: 'accounts', name: 'explicit', key: ({ user }: Query) => user })
+  async write(query: Query): Promise<string> {
+    return `written for ${query.user}`;
   }
 
   @Cached({ domain: 'accounts', name: 'text', key: (text: string) => counting(text) })
@@ -40,7 +45,10 @@ const counting = (key: string): string => {
 const start = () =>
   startApp({
     imports: [
-      CacheGuardModule.forRoot({ namespace: uniqueNamespace(), domains: { accounts: { freshness: 'reference' } } }),
+      CacheGuardModule.forRoot({
+        namespace: uniqueNamespace(),
+        domains: { accounts: { freshness: 'reference', stalePolicy: 'never' } },
+      }),
     ],
     providers: [Accounts],
   });
@@ -63,6 +71,20 @@ describe('an argument that is changed after the call', () => {
       { origin: `Accounts.${method}`, reason: 'key-changed' },
     ]);
     expect(logs.of('warn')).toEqual([expect.stringMatching(`Accounts.${method}.*changed after the call`)]);
+  });
+
+  it('is written under no key, and the values of both are loaded anew', async () => {
+    const { of } = await start();
+    const accounts = of<Accounts>(Accounts);
+    for (const user of ['ada', 'bob']) {
+      expect(await accounts.write({ user })).toBe(`written for ${user}`);
+      expect(await accounts.explicit({ user })).toBe(`written for ${user}`);
+    }
+    const query = { user: 'ada' };
+    const write = accounts.write(query);
+    query.user = 'bob';
+    expect(await write).toBe('written for bob');
+    for (const user of ['ada', 'bob']) expect(await accounts.explicit({ user })).toBe(`value of ${user}`);
   });
 
   it('costs a second key on loads only, and only where an argument is an object', async () => {

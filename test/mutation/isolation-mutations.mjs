@@ -209,4 +209,11 @@ export const isolationMutations = [
     '',
     ['changed-arguments', 'stores nothing under the key of the call: explicit'],
   ),
+  shows(
+    'isolation: what is written with changed arguments is kept under the key of the call',
+    'nest/refreshes.decorator.ts',
+    'if (moved) loadContext().doNotCache();',
+    '',
+    ['changed-arguments', 'is written under no key, and the values of both are loaded anew'],
+  ),
 ];

@@ -19,7 +19,7 @@ class Reads {
 
   constructor(
     readonly member: Member,
-    private readonly domain: keyof typeof domains & string,
+    private readonly domain: string,
     private readonly answer: (query: Query) => string = ({ user }) => `of ${user}`,
   ) {}
 
