@@ -5,6 +5,8 @@ import type { Policy } from './policy.js';
 /** Why a result must not be kept. */
 export type UncacheableReason =
   | 'asked'
+  /** An argument was changed after the call, before the method ran. */
+  | 'key-changed'
   | 'inner-critical'
   | 'inner-private'
   /** It would be readable in the store. */

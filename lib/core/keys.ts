@@ -101,6 +101,11 @@ export function entryKey(
     : `${shared}:${hide(segment(principal), 'principal')}:${hide(last, 'key')}`;
 }
 
+/** Whether a key ends in this segment. @param hide as for `entryKey` */
+export function endsIn(key: EntryKey, last: string, hide: HideSegment = asItIs): boolean {
+  return key.slice(key.lastIndexOf(':') + 1) === hide(last, 'key');
+}
+
 function asItIs(given: string): string {
   return given;
 }

@@ -10,7 +10,8 @@ export interface OwnerTarget {
   readonly scope?: Scope | undefined;
   /**
    * Whose value, for code that runs for somebody else or for nobody, such as a worker; implies scope `'private'`. Default: the
-   * caller's, as the module's `principal` says. A read or a put for another than the caller's own is refused.
+   * caller's, as the module's `principal` says. A read or a put for another than the caller's own is refused. Given, but `undefined`:
+   * somebody's, and nobody can tell whose; nothing is cached, and what names a key is refused.
    */
   readonly principal?: string | undefined;
 }

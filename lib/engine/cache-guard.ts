@@ -194,10 +194,11 @@ export class CacheGuard {
    */
   async invalidate(target: InvalidateTarget): Promise<InvalidationResult> {
     const policy = this.domains.policy(target.domain);
-    const { domain, name, scope, principal, key, keys = [key as KeyPart] } = target;
+    const { domain, name, scope, key, keys = [key as KeyPart] } = target;
+    const owner = Object.hasOwn(target, 'principal') ? { principal: target.principal } : {};
     const mode = modeOf(policy, target.mode);
     const asked = target.keys && key !== undefined ? [key, ...keys] : keys;
-    const wanted = asked.map((one) => this.calls.keyOrRefuse(policy, { domain, name, scope, principal, key: one }));
+    const wanted = asked.map((one) => this.calls.keyOrRefuse(policy, { domain, name, scope, ...owner, key: one }));
     return { outcome: await this.rooms.invalidations.keys(policy, wanted, mode) };
   }
 

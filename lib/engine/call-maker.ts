@@ -1,13 +1,14 @@
 import { CacheGuardError } from '../core/errors.js';
 import type { GenerationName } from '../core/generations.js';
-import { domainGeneration, type EntryKey } from '../core/keys.js';
+import { DerivedKey, domainGeneration, type EntryKey } from '../core/keys.js';
 import type { Policy } from '../core/policy.js';
 import type { KeyTarget, ReadTarget } from '../core/targets.js';
 import type { ValueOptions } from '../core/values.js';
-import { METHOD_ARGS, ON_SERVED, type GuardedCall, type MethodTarget } from './call.js';
+import { KEY_AGAIN, METHOD_ARGS, ON_SERVED, type GuardedCall, type MethodTarget } from './call.js';
 import type { Domains } from './domains.js';
 import type { SourceHealth } from './events/source-health.js';
 import type { KeyMaker } from './key-maker.js';
+import type { LoadDirectives } from './load-frames.js';
 import { loaderOf, type Loader } from './projecting.js';
 import type { Sessions } from './session.js';
 
@@ -60,12 +61,23 @@ export class CallMaker {
       mark: this.sessions.markOf(domain),
       onServed: (target as MethodTarget<T>)[ON_SERVED],
       project: target.project,
-      load: loaderOf(target, load),
+      load: loaderOf(target, this.watching(target, policy, key, load)),
+    };
+  }
+
+  /** A load may run long after its key was made, and with the same objects. */
+  private watching<T>(target: ReadTarget<T>, policy: Policy, key: EntryKey, load: Loader<T>): Loader<T> {
+    const again = (target as MethodTarget<T>)[KEY_AGAIN] ?? (isMutable(target.key) ? () => target.key : undefined);
+    if (!again) return load;
+    return (context) => {
+      if (!this.keys.isStill(policy, key, again)) (context as Partial<LoadDirectives>).strayed = true;
+      return load(context);
     };
   }
 
   private policy(target: KeyTarget & { readonly origin?: string | undefined }): Policy {
-    const overrides = target.principal === undefined ? target : { ...target, scope: 'private' as const };
+    // Whoever names nobody, because he does not know whose it is, has said all the same that it is somebody's.
+    const overrides = Object.hasOwn(target, 'principal') ? { ...target, scope: 'private' as const } : target;
     return this.domains.policy(target.domain, overrides, target.origin);
   }
 
@@ -93,6 +105,14 @@ export class CallMaker {
     const key = owned && owner === undefined ? undefined : this.keys.key(policy, target, owner);
     return key ?? refuseUnknown(policy);
   }
+}
+
+function isMutable(key: unknown): boolean {
+  return DerivedKey.is(key) ? key.args.some(isObject) : isObject(key);
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
 }
 
 function refuseUnknown({ domain, partition }: Policy): never {

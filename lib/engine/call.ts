@@ -12,6 +12,9 @@ import type { WriteMark } from '../core/write-marks.js';
 /** Where a target carries what only this library's own decorators say of it: the arguments of the call. */
 export const METHOD_ARGS: unique symbol = Symbol('CacheGuard:args');
 
+/** Where a target carries how its key is made, where that is made from objects that may change. */
+export const KEY_AGAIN: unique symbol = Symbol('CacheGuard:key-again');
+
 /** A value as it was handed to a reader at store time `nowMs`. */
 export interface Served {
   readonly call: GuardedCall;
@@ -39,6 +42,7 @@ export const ON_SERVED: unique symbol = Symbol('CacheGuard:on-served');
 export interface MethodTarget<T = unknown> extends ReadTarget<T> {
   readonly [METHOD_ARGS]?: readonly unknown[];
   readonly [ON_SERVED]?: OnServed | undefined;
+  readonly [KEY_AGAIN]?: (() => unknown) | undefined;
 }
 
 /** One guarded call, with everything about it worked out. */

@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { CacheGuardError, describeValue, errorKind, isCacheGuardError } from '../core/errors.js';
 import type { GenerationName } from '../core/generations.js';
 import { keyedHiding, type HideSegment } from '../core/key-hiding.js';
-import { entryKey, keySegment, tagGeneration, type EntryKey } from '../core/keys.js';
+import { endsIn, entryKey, keySegment, tagGeneration, type EntryKey } from '../core/keys.js';
 import type { Policy } from '../core/policy.js';
 import type { KeyTarget, OwnerTarget } from '../core/targets.js';
 import type { Domains } from './domains.js';
@@ -36,7 +36,7 @@ export class KeyMaker {
     let asked: unknown;
     let error: string | undefined;
     try {
-      asked = this.given.principal?.();
+      if (!Object.hasOwn(target, 'principal')) asked = this.given.principal?.();
     } catch (thrown) {
       // Nobody is logged in, and the function reads the name of his.
       error = errorKind(thrown);
@@ -77,6 +77,15 @@ export class KeyMaker {
       `Domain '${domain}': partition() gave ${describeValue(partition)}; give a text that is not empty.`,
       { domain, field: 'partition' },
     );
+  }
+
+  /** Whether `part` makes this key of the policy's domain still. Never throws. */
+  isStill({ domain, hashKeys }: Policy, key: EntryKey, part: () => unknown): boolean {
+    try {
+      return endsIn(key, keySegment(part()), hashKeys ? this.hide(domain) : undefined);
+    } catch {
+      return false;
+    }
   }
 
   /** @throws CacheGuardError (`CG_UNUSABLE_KEY`) */

@@ -100,12 +100,25 @@ export class Landing {
       starter ? { kind: 'value', handout: () => value, entry: undefined } : { kind: 'alone' };
   }
 
+  /** What the load gave is of another key: it is its caller's alone, and says nothing about this key. */
+  private async strayed(result: LoadResult & { kind: 'value' | 'threw' }, seal: () => void): Promise<Verdict> {
+    const detail = 'an object that the key is made from was changed before the load ran';
+    tellUncacheable(this.parts.hub, this.plan.call, { kind: 'uncacheable', reason: 'key-changed', detail });
+    this.emitLoad(result.kind === 'value' ? 'value' : 'answer', result.ms);
+    seal();
+    await this.committer?.release(NO_BACKOFF);
+    const own: Outcome =
+      result.kind === 'value' ? { kind: 'value', handout: () => result.value, entry: undefined } : result;
+    return (_waiter, _before, starter) => (starter ? own : AGAIN);
+  }
+
   private async verdict(
     result: LoadResult,
     directives: LoadDirectives,
     inheritance: Inheritance,
     seal: () => void,
   ): Promise<Verdict> {
+    if (directives.strayed && (result.kind === 'value' || result.kind === 'threw')) return this.strayed(result, seal);
     switch (result.kind) {
       case 'value':
         return this.value(result.value, result.ms, directives, inheritance, seal);

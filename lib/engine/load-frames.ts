@@ -18,6 +18,8 @@ export class LoadDirectives implements LoadContext {
   unmodified = false;
   /** Nobody waits for this load: its reader was given an old value. */
   behind = false;
+  /** What the key was made from was changed before the load ran: the result is of another key. */
+  strayed = false;
   softTtlMs: number | undefined;
   hardTtlMs: number | undefined;
   version: bigint | undefined;

@@ -15,6 +15,7 @@ import { CacheGuardEventLogger } from './event-logger.js';
 import { EventStarter } from './events/event-starter.js';
 import { CacheGuardExplorer } from './explorer.js';
 import { RequestScopes } from './http/request-scope.js';
+import { RoutePlans } from './http/route-plans.js';
 import type { Settings } from './options.js';
 import { CLOCK, ENGINE_SLOT, SETTINGS } from './tokens.js';
 import { WarmingStarter } from './warming/warming-starter.js';
@@ -36,6 +37,7 @@ export class CacheGuardLifecycle implements OnModuleInit, OnApplicationBootstrap
     @Inject(WarmingStarter) private readonly warming: WarmingStarter,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
     @Inject(RequestScopes) private readonly scopes: RequestScopes,
+    @Inject(RoutePlans) private readonly routes: RoutePlans,
   ) {
     this.eventLogger = new CacheGuardEventLogger(clock);
     // Every listener that the module brings along subscribes here.
@@ -82,9 +84,9 @@ export class CacheGuardLifecycle implements OnModuleInit, OnApplicationBootstrap
   }
 
   private bind(caching: boolean): void {
-    const { guard, domains, scopes } = this;
+    const { guard, domains, scopes, routes } = this;
     const principal = () => scopes.principal();
-    this.slot.set({ guard, domains, principal, scopes, afterCommit: this.settings.afterCommit, caching });
+    this.slot.set({ guard, domains, principal, scopes, routes, afterCommit: this.settings.afterCommit, caching });
   }
 
   private refuseSecondRoot(): void {

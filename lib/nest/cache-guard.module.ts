@@ -26,6 +26,8 @@ import { CacheGuardExplorer } from './explorer.js';
 import { hookFastify } from './http/answer-hooks.js';
 import { CacheGuardInterceptor } from './http/cache-guard.interceptor.js';
 import { RequestScopes } from './http/request-scope.js';
+import { RouteMounts } from './http/route-mounts.js';
+import { RoutePlans } from './http/route-plans.js';
 import { httpThrown } from './http-thrown.js';
 import { readOptions, type CacheGuardModuleOptions, type Settings } from './options.js';
 import { makeStore } from './store-factory.js';
@@ -80,6 +82,8 @@ const providers: Provider[] = [
   },
   { provide: APP_INTERCEPTOR, useClass: CacheGuardInterceptor },
   RuleBook,
+  RouteMounts,
+  RoutePlans,
   EventStarter,
   HandledEvents,
   WarmingStarter,

@@ -2,6 +2,7 @@ import { Inject, Optional } from '@nestjs/common';
 import type { CacheGuard } from '../engine/cache-guard.js';
 import type { Domains } from '../engine/domains.js';
 import type { RequestScopes } from './http/request-scope.js';
+import type { RoutePlans } from './http/route-plans.js';
 import type { AfterCommit } from './options.js';
 import { ENGINE_SLOT } from './tokens.js';
 
@@ -13,6 +14,8 @@ export interface BoundEngine {
   readonly principal: () => unknown;
   /** In which handler's call we are. */
   readonly scopes: RequestScopes;
+  /** What is known of its routes. */
+  readonly routes: RoutePlans;
   readonly afterCommit: AfterCommit | undefined;
   /** Whether `@Cached` methods are cached, or run their bodies. */
   readonly caching: boolean;

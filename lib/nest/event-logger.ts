@@ -18,6 +18,7 @@ const QUIET_MS = 30_000;
 const MAX_ORIGINS = 1_000;
 
 const REASONS: Readonly<Partial<Record<UncacheableReason, string>>> = {
+  'key-changed': 'an object that its key is made from was changed after the call; leave arguments as they are',
   'inner-critical': 'it was made from a value of a critical domain',
   'inner-private': 'it was made from a value of another partition, or one that is private',
   'inner-encrypted': 'it was made from a value of a domain that is encrypted, and its own is not',

@@ -8,6 +8,7 @@ import { feedSourcesOf } from './events/feed.js';
 import { followRules, methodRemake } from './events/follow-rules.js';
 import { RuleBook } from './events/rule-book.js';
 import { guardedMethodsOf, isCached, type GuardedMethod } from './guarded-hosts.js';
+import { RoutePlans } from './http/route-plans.js';
 import { spaceOf } from './metadata.js';
 import { checkGuardedMethods } from './policy-check.js';
 import { ENGINE_SLOT } from './tokens.js';
@@ -22,6 +23,8 @@ type Wrapper = ReturnType<DiscoveryService['getProviders']>[number];
 export class CacheGuardExplorer {
   private readonly logger = new Logger('CacheGuard');
   private readonly known = new Map<object, readonly GuardedMethod[]>();
+  /** By prototype; those of providers and controllers. */
+  private readonly singletons = new Map<object, Set<object>>();
 
   constructor(
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
@@ -29,6 +32,7 @@ export class CacheGuardExplorer {
     @Inject(ENGINE_SLOT) private readonly slot: EngineSlot,
     @Inject(CacheGuard) private readonly guard: CacheGuard,
     @Inject(RuleBook) private readonly rules: RuleBook,
+    @Inject(RoutePlans) private readonly routes: RoutePlans,
   ) {}
 
   /**
@@ -36,12 +40,16 @@ export class CacheGuardExplorer {
    * `CG_INVALID_RULE`)
    */
   explore(): void {
-    const wrappers = [...this.modules.values()].flatMap(({ providers, controllers, injectables, middlewares }) =>
-      [providers, controllers, injectables, middlewares].flatMap((found) => [...found.values()]),
-    );
-    for (const wrapper of wrappers) this.visit(wrapper);
+    for (const { providers, controllers, injectables, middlewares } of this.modules.values()) {
+      for (const found of [providers, controllers])
+        for (const wrapper of found.values()) this.visit(wrapper, this.singletons);
+      // Nest makes enhancers and middlewares for each module that uses them, mostly of one state, and whoever writes them cannot help
+      // it: to refuse several of them would leave no way to cache there.
+      for (const found of [injectables, middlewares]) for (const wrapper of found.values()) this.visit(wrapper);
+    }
     const methods = [...this.known.values()].flat();
-    checkGuardedMethods(methods, this.domains);
+    const objectsOf = (prototype: object) => this.singletons.get(prototype)?.size ?? 0;
+    checkGuardedMethods(methods, this.domains, objectsOf, this.routes);
     this.rules.add(methods.flatMap(followRules));
   }
 
@@ -57,7 +65,8 @@ export class CacheGuardExplorer {
     }
   }
 
-  private visit(wrapper: Wrapper): void {
+  /** @param singletons where to note them */
+  private visit(wrapper: Wrapper, singletons?: Map<object, Set<object>>): void {
     if (isClassProvider(wrapper)) {
       const prototype = wrapper.metatype.prototype as object;
       this.note(prototype);
@@ -68,8 +77,9 @@ export class CacheGuardExplorer {
     for (const instance of instancesOf(wrapper)) {
       const prototype = isObject(instance) ? Reflect.getPrototypeOf(instance) : null;
       if (!prototype || !this.note(prototype)) continue;
-      if (this.bind(instance as object, wrapper) && isSingleton(wrapper))
-        this.remakeWith(prototype, instance as object);
+      if (!this.bind(instance as object, wrapper) || !isSingleton(wrapper)) continue;
+      this.remakeWith(prototype, instance as object);
+      singletons?.set(prototype, (singletons.get(prototype) ?? new Set()).add(instance as object));
     }
   }
 

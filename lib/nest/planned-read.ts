@@ -1,6 +1,6 @@
 import { isCacheGuardError, type CacheGuardError } from '../core/errors.js';
 import type { KeyPart } from '../core/keys.js';
-import { METHOD_ARGS, type MethodTarget } from '../engine/call.js';
+import { KEY_AGAIN, METHOD_ARGS, type MethodTarget } from '../engine/call.js';
 import type { PlannedCall } from '../engine/events/remakes.js';
 import { keyOf, tagsOf } from './call-keys.js';
 import { spaceOf, type CachedDefinition } from './metadata.js';
@@ -9,13 +9,19 @@ import type { GuardedCall } from './method-wrapper.js';
 /** What loaders threw: an error about a key that passes through from a call inside the method is not about this method's key. */
 const thrownInside = new WeakSet<object>();
 
-/** What such a call reads, and how it loads it. */
+/**
+ * What such a call reads, and how it loads it.
+ *
+ * @param routed of a request, whose objects nobody changes; left out: the method's own
+ */
 export function planRead(
   call: GuardedCall,
   definition: CachedDefinition,
-  key: KeyPart = keyOf(call, definition.domain, definition.key),
+  routed?: KeyPart,
 ): PlannedCall & { readonly target: MethodTarget } {
   const { domain } = definition;
+  const key = routed ?? keyOf(call, domain, definition.key);
+  const changeable = !routed && definition.key && call.args.some((arg) => typeof arg === 'object' && arg !== null);
   const target: MethodTarget = {
     domain,
     key,
@@ -23,6 +29,7 @@ export function planRead(
     tags: tagsOf(call, domain, definition.tags),
     origin: call.method,
     [METHOD_ARGS]: call.args,
+    [KEY_AGAIN]: changeable ? () => keyOf(call, domain, definition.key) : undefined,
     ...definition.keeping,
   };
   return { target, load: () => remembering(call.proceed) };

@@ -2,6 +2,8 @@ import { CacheGuardConfigError, CacheGuardError } from '../core/errors.js';
 import type { Domains } from '../engine/domains.js';
 import { isCached, type GuardedMethod } from './guarded-hosts.js';
 import { routeProblems } from './http/route-check.js';
+import { isRoute } from './http/route-plan.js';
+import type { RoutePlans } from './http/route-plans.js';
 import { spaceOf, type CachedDefinition, type InvalidatesDefinition, type RefreshesDefinition } from './metadata.js';
 import { invalidDecoration } from './method-wrapper.js';
 
@@ -14,17 +16,24 @@ interface Claim {
 /**
  * Checks everything that is decorated against the registered policies.
  *
+ * @param objectsOf how many singletons of an application have a prototype
  * @throws CacheGuardConfigError with the code of the first problem (`CG_UNKNOWN_DOMAIN`, `CG_INVALID_POLICY`, `CG_NAME_CLASH`,
  * `CG_INVALID_DECORATION`);
  * its message lists them all
  */
-export function checkGuardedMethods(methods: readonly GuardedMethod[], domains: Domains): void {
+export function checkGuardedMethods(
+  methods: readonly GuardedMethod[],
+  domains: Domains,
+  objectsOf: (prototype: object) => number,
+  plans: RoutePlans,
+): void {
   const problems = [
     ...policyProblems(methods, domains),
     ...nameClashes(methods),
+    ...objectClashes(methods, objectsOf),
     ...uncachedFollowers(methods),
     ...scopeProblems(methods, domains),
-    ...methods.flatMap(routeProblems),
+    ...methods.flatMap((method) => routeProblems(method, plans)),
   ];
   const [first, ...others] = problems;
   if (!first) return;
@@ -63,6 +72,21 @@ function nameClashes(methods: readonly GuardedMethod[]): CacheGuardError[] {
     else if (!(own.shared && other.definition.shared)) problems.push(clash(other, claim));
   }
   return problems;
+}
+
+/** What an object knows besides the arguments is no part of the key: two of a class would give each other's values. */
+function objectClashes(methods: readonly GuardedMethod[], objectsOf: (prototype: object) => number): CacheGuardError[] {
+  return methods.flatMap(({ host, place, handler, definitions }) => {
+    const count = objectsOf(host);
+    const own = definitions.filter(isCached).find(({ shared }) => !shared);
+    // Routes are told apart by their paths.
+    if (!own || count < 2 || isRoute(handler)) return [];
+    const text =
+      `Cache domain '${own.domain}': ${count} objects of one class keep the values of ${place} under the same keys; provide the ` +
+      'class once and export it, give each a subclass (whose method has a name of its own, where this one has a key or a name), or ' +
+      'set shared: true if they all return the same values.';
+    return [new CacheGuardConfigError('CG_NAME_CLASH', text, { domain: own.domain, field: 'shared', method: place })];
+  });
 }
 
 /** Notes which methods are private, and finds those that write to their keys without saying so: they would miss them. */

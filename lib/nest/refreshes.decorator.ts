@@ -1,5 +1,7 @@
+import { keySegment } from '../core/keys.js';
 import type { FreshnessOverrides } from '../core/policy.js';
 import type { Revive, ValueOptions } from '../core/values.js';
+import { loadContext } from '../engine/load-frames.js';
 import { carryOut, deferred } from './after-write.js';
 import { lastingKey, lastingTags, whoseKeys } from './call-keys.js';
 import { checkOptions } from './decorator-options.js';
@@ -71,7 +73,12 @@ async function write(call: GuardedCall, definition: RefreshesDefinition): Promis
   const target = { domain, key, name, tags, origin: call.method, ...definition.keeping, ...whose };
   try {
     return await guard.writeThrough(target, async () => {
+      // The arguments may have been changed since the call: then another key is written.
+      const now = lastingKey(call, domain, definition.key);
+      const moved = keySegment(now) !== keySegment(key);
+      if (moved) loadContext().doNotCache();
       written = { value: await call.proceed() };
+      if (moved) await carryOut(call, () => guard.invalidate({ domain, key: now, name, ...whose }));
       return written.value;
     });
   } catch (error) {

@@ -13,6 +13,6 @@ export function actFor<T>(customer: string, work: () => T): T {
  * it from a verified token, never from what a client can choose.
  */
 export function principalOf(context?: ExecutionContext): string | undefined {
-  const request = context?.switchToHttp().getRequest<{ params: { customer?: string } }>();
-  return request?.params.customer ?? acting.getStore();
+  if (context?.getType() !== 'http') return acting.getStore();
+  return context.switchToHttp().getRequest<{ params: { customer?: string } }>().params.customer ?? acting.getStore();
 }

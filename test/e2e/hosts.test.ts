@@ -128,13 +128,20 @@ describe('the object that a guarded method belongs to', () => {
     expect(await isCached(shared)).toBe(true);
   });
 
-  it('may be the same class in two modules', async () => {
-    @Module({ providers: [Offers] })
+  it('may be the same class in two modules, if it shares', async () => {
+    @Injectable()
+    class Shared {
+      @Cached({ domain: 'offers', key: (id: string) => id, shared: true })
+      async get(id: string): Promise<string> {
+        return `${id} ${++loads}`;
+      }
+    }
+    @Module({ providers: [Shared] })
     class One {}
-    @Module({ providers: [Offers] })
+    @Module({ providers: [Shared] })
     class Two {}
     const { app } = await startApp({ imports: [root(), One, Two] });
-    const [one, two] = [app.select(One), app.select(Two)].map((part) => part.get(Offers, { strict: true }));
+    const [one, two] = [app.select(One), app.select(Two)].map((part) => part.get(Shared, { strict: true }));
     expect(one).not.toBe(two);
     expect(await one!.get('d')).toBe(await two!.get('d'));
   });

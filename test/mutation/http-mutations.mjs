@@ -5,6 +5,7 @@ const ORDER = 'http-order';
 const FACE = 'http-face';
 const DOWN = 'http-downstream';
 const STAND_IN = 'http-stand-in';
+const MOUNTS = 'http-mounts';
 const route = breakingOn('e2e', 13);
 const rule = breakingUnit(13);
 
@@ -76,6 +77,34 @@ export const httpMutations = [
     'path: plan.severalPaths ? request.pattern : undefined',
     'path: undefined',
     [ORDER, 'one of two paths makes another key [Fastify]'],
+  ),
+  route(
+    'route: the modules that mount one controller share',
+    'nest/http/route-plan.ts',
+    'mounts.isMultiple(type) || ',
+    '',
+    [MOUNTS, 'that two modules mount is kept for each path [Express]'],
+  ),
+  route(
+    'route: default versions share',
+    'nest/http/route-plan.ts',
+    'mounts.isMultiple(type) || mounts.hasVersions(type, handler)',
+    'mounts.isMultiple(type)',
+    [MOUNTS, 'with several default versions in the path is kept for each [Fastify]'],
+  ),
+  route(
+    'route: versions in a header share',
+    'nest/http/route-plan.ts',
+    'sign && !explicit && mounts.hasVersions(type, handler) ? keyedBy(sign, said) : said',
+    'said',
+    [MOUNTS, 'whose version is in a header names it in Vary, and keeps each [Express]'],
+  ),
+  route(
+    'route: the header of versions is not in Vary',
+    'nest/http/route-read.ts',
+    'if (versionHeader !== undefined) names.add(asWritten(versionHeader));',
+    '',
+    [MOUNTS, 'whose version is in Accept names it in Vary, and keeps each [Express]'],
   ),
   route(
     'route: a tenant’s answer is for everybody downstream',

@@ -2,6 +2,7 @@ import { breaking, breakingOn, breakingUnit } from './breaking.mjs';
 
 const PRIVATE = '13-private';
 const HIDDEN = '13-hidden-keys';
+const CHANGED = '13-changed-keys';
 const METHODS = 'private-methods';
 const BACKGROUND = 'private-background';
 const breaks = breaking(13);
@@ -47,6 +48,20 @@ export const isolationMutations = [
     'if (caller !== undefined && caller !== principal) refuseOther(target.domain);',
     '',
     [PRIVATE, 'is read and written in nobody else’s name [memory]'],
+  ),
+  breaks(
+    'isolation: a principal that is not known means the public value',
+    'engine/call-maker.ts',
+    "Object.hasOwn(target, 'principal') ?",
+    'target.principal !== undefined ?',
+    [PRIVATE, 'makes a read of nobody, also where the value would be public or the caller’s [memory]'],
+  ),
+  breaks(
+    'isolation: a principal that is not known is the caller',
+    'engine/key-maker.ts',
+    "if (!Object.hasOwn(target, 'principal')) asked",
+    'asked',
+    [PRIVATE, 'makes a read of nobody, also where the value would be public or the caller’s [memory]'],
   ),
   breaks(
     'isolation: a private value is kept in a public one',
@@ -166,4 +181,39 @@ export const isolationMutations = [
       name: 'explain: of somebody else is refused; the rest is told [memory]',
     },
   },
+  shows(
+    'isolation: two objects of one class share',
+    'nest/policy-check.ts',
+    '    ...objectClashes(methods, objectsOf),\n',
+    '',
+    ['several-objects', 'are refused when they are made by two modules'],
+  ),
+  breaks(
+    'isolation: a load with changed arguments is kept under the key of the call',
+    'engine/call-maker.ts',
+    'if (!this.keys.isStill(policy, key, again)) (context as Partial<LoadDirectives>).strayed = true;',
+    '',
+    [CHANGED, 'is its caller’s alone, and stands in nobody’s way [memory]'],
+  ),
+  breaks(
+    'isolation: who waits is given the value of another key',
+    'engine/landing.ts',
+    'starter ? own : AGAIN',
+    'own',
+    [CHANGED, 'is not given to who waits for the same key: unkept [memory]'],
+  ),
+  shows(
+    'isolation: an explicit key is not made again',
+    'nest/planned-read.ts',
+    '[KEY_AGAIN]: changeable ? () => keyOf(call, domain, definition.key) : undefined,',
+    '',
+    ['changed-arguments', 'stores nothing under the key of the call: explicit'],
+  ),
+  shows(
+    'isolation: what is written with changed arguments is kept under the key of the call',
+    'nest/refreshes.decorator.ts',
+    'if (moved) loadContext().doNotCache();',
+    '',
+    ['changed-arguments', 'is written under no key, and the values of both are loaded anew'],
+  ),
 ];

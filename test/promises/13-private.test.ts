@@ -193,6 +193,27 @@ describe('what is private', () => {
   });
 });
 
+describe('a principal that is named, and not known', () => {
+  promise(13, 'makes a read of nobody, also where the value would be public or the caller’s', BOTH, async (fleet) => {
+    const a = await start(fleet);
+    for (const domain of ['offers', 'accounts']) {
+      const plain = { domain, key: 'gold' };
+      const unknown = { ...plain, principal: undefined };
+      const own = counted<number>((_context, call) => call);
+      await as('u1', async () => {
+        await a.guard.getOrLoad(plain, async () => 0);
+        expect(await a.guard.getOrLoad(unknown, own)).toBe(1);
+        expect(await a.guard.getOrLoad(unknown, own)).toBe(2);
+        expect(a.all('no-principal', { domain })).toHaveLength(2);
+        expect(await a.guard.peek(unknown)).toBeUndefined();
+        await expect(a.guard.put(unknown, 1)).rejects.toEqual(refused('principal'));
+        await expect(a.guard.invalidate(unknown)).rejects.toEqual(refused('principal'));
+        expect(await a.guard.peek(plain)).toMatchObject({ value: 0 });
+      });
+    }
+  });
+});
+
 describe('composition', () => {
   promise(13, 'a private value makes the public one uncacheable that is made from it', BOTH, async (fleet) => {
     const a = await start(fleet);

@@ -14,6 +14,7 @@ import type { BypassReason } from '../../core/http/bypass.js';
 import type { AnyMethod } from '../decorator-types.js';
 import type { CachedDefinition } from '../metadata.js';
 import { DEFAULT_HTTP, type HttpSettings } from './http-settings.js';
+import type { RouteMounts, VersionSign } from './route-mounts.js';
 
 /** What is known of a cached route before there is a request. */
 export interface RoutePlan {
@@ -77,16 +78,21 @@ export function planOf(
   property: string | symbol,
   handler: AnyMethod,
   definition: CachedDefinition,
+  mounts: RouteMounts,
 ): RoutePlan {
-  const settings = definition.http ?? DEFAULT_HTTP;
   const explicit = definition.key !== undefined;
+  const sign = mounts.versionSign;
+  const said = definition.http ?? DEFAULT_HTTP;
+  const settings = sign && !explicit && mounts.hasVersions(type, handler) ? keyedBy(sign, said) : said;
   const taken = { params: new Set<string>(), hosts: new Set<string>(), query: new Set<string>() };
   const whole = { params: [] as number[], hosts: [] as number[], query: [] as number[] };
   const keyedHeaders = new Set(settings.headers);
   const keyedCookies = new Set(settings.cookies);
   const variedHeaders = new Set(settings.headers);
+  // Another handler may have answered the same URL.
+  if (sign?.header !== undefined) variedHeaders.add(sign.header.toLowerCase());
   let variedCookies = settings.cookies.length > 0;
-  let unseen = settings.by !== undefined;
+  let unseen = settings.by !== undefined || (sign !== undefined && sign.header === undefined);
   let bypass = staticBypass(handler, settings);
 
   const parameters = Object.entries(
@@ -118,7 +124,8 @@ export function planOf(
   return {
     settings,
     bypass,
-    severalPaths: !explicit && hasSeveral(type, handler),
+    severalPaths:
+      !explicit && (hasSeveral(type, handler) || mounts.isMultiple(type) || mounts.hasVersions(type, handler)),
     declared: new Set([...settings.query, ...taken.query]),
     taken,
     whole,
@@ -127,6 +134,14 @@ export function planOf(
     varied: { headers: variedHeaders, cookies: variedCookies },
     unseen,
   };
+}
+
+/** The pattern of a route shows no version that its path does not have. */
+function keyedBy(sign: VersionSign, settings: HttpSettings): HttpSettings {
+  const { headers, by } = settings;
+  return sign.header === undefined
+    ? { ...settings, by: (context) => [by?.(context), sign.read(context)] }
+    : { ...settings, headers: [...new Set([...headers, sign.header])] };
 }
 
 function hasSeveral(type: object, handler: AnyMethod): boolean {

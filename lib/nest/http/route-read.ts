@@ -18,22 +18,10 @@ import { faceOf } from './response-face.js';
 import { RouteAnswer } from './route-answer.js';
 import { Refusal, routeKeyOf } from './route-key-of.js';
 import type { RouteCall } from './route-of.js';
-import { planOf, type RoutePlan } from './route-plan.js';
+import type { RoutePlan } from './route-plan.js';
 
 /** How long what runs behind an old answer waits for that to be sent, in ms. */
 const SENDING_MS = 1_000;
-
-const plans = new WeakMap<CachedDefinition, WeakMap<object, RoutePlan>>();
-
-function knownPlan(context: ExecutionContext, call: GuardedCall, definition: CachedDefinition): RoutePlan {
-  const { self, property } = call;
-  const type = context.getClass();
-  let ofTypes = plans.get(definition);
-  if (!ofTypes) plans.set(definition, (ofTypes = new WeakMap()));
-  let plan = ofTypes.get(type);
-  if (!plan) ofTypes.set(type, (plan = planOf(type, property, Reflect.get(self, property) as AnyMethod, definition)));
-  return plan;
-}
 
 /** What the handler of a request gives, from the cache where that may be. Never fails over the cache's own trouble with a request. */
 export async function readRoute(
@@ -41,7 +29,8 @@ export async function readRoute(
   definition: CachedDefinition,
   { context, known }: RouteCall,
 ): Promise<unknown> {
-  const plan = knownPlan(context, call, definition);
+  const handler = Reflect.get(call.self, call.property) as AnyMethod;
+  const plan = call.engine.routes.of(context.getClass(), call.property, handler, definition);
   const http = context.switchToHttp();
   const request = factsOf(http.getRequest<object>());
   const response = http.getResponse<object>();
