@@ -27,6 +27,13 @@ export const isolationMutations = [
     "`${shared}${hide(segment(principal), 'principal')}:${hide(last, 'key')}`",
     ['core/keys.properties', 'is bounded and of a safe alphabet, or refused with a code'],
   ),
+  breakingUnit(13)(
+    'isolation: a key is made from any number of values',
+    'core/canonical.ts',
+    'if (++walk.values > MAX_VALUES) refuse(`a structure of more than ${MAX_VALUES} values`);',
+    '',
+    ['core/unusable-keys', 'so many values are fine, and not one more'],
+  ),
   breaks(
     'isolation: nobody is somebody',
     'engine/key-maker.ts',
