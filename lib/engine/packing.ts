@@ -49,7 +49,8 @@ export async function pack(
     const codec = codecs.forEncoding(wanted, shape.kind);
     const bytes: unknown = codec.encode(allow === 'none' ? value : flatten(value));
     if (!Buffer.isBuffer(bytes)) return refused(`codec '${codec.name}' did not make a Buffer`);
-    if (bytes.length > maxValueBytes) return refused(`${tooLong(bytes, maxValueBytes)}; cache less at once, or raise it`);
+    if (bytes.length > maxValueBytes)
+      return refused(`${tooLong(bytes, maxValueBytes)}; cache less at once, or raise it`);
     const small = bytes.length >= compressAbove ? await deflate(bytes) : bytes;
     const compressed = small.length < bytes.length;
     const flags = (shape.kind === 'plain' ? FLAG.plain : 0) | (compressed ? FLAG.compressed : 0);

@@ -34,6 +34,38 @@ export const isolationMutations = [
     '',
     ['core/unusable-keys', 'so many values are fine, and not one more'],
   ),
+  breakingUnit(13)(
+    'isolation: a hidden text looks the same in every role',
+    'core/key-hiding.ts',
+    '`${role}:${domain}:${segment}`',
+    '`${domain}:${segment}`',
+    ['core/key-hiding', 'equal texts in different roles look different'],
+  ),
+  breakingUnit(13)(
+    'isolation: a hidden text looks the same in every domain',
+    'core/key-hiding.ts',
+    '`${role}:${domain}:${segment}`',
+    '`${role}:${segment}`',
+    ['core/key-hiding', 'equal texts in different domains look different'],
+  ),
+  breaks(
+    'isolation: a partition that throws fails the call',
+    'core/partition.ts',
+    'return { given: undefined, error: errorKind(thrown) };',
+    'throw thrown;',
+    ['13-isolation', 'a partition that throws gives nothing; what it threw does not show [memory]'],
+  ),
+  breaks(
+    'isolation: an error shows a partition',
+    'engine/key-maker.ts',
+    'gave ${kindOf(partition)}',
+    'gave ${JSON.stringify(partition)}',
+    [HIDDEN, 'show nothing in Redis, in events, in errors [redis]'],
+  ),
+  breaks('isolation: an error shows a tag', 'core/keys.ts', 'is ${kindOf(tag)}', 'is ${describeValue(tag)}', [
+    HIDDEN,
+    'show nothing in Redis, in events, in errors [redis]',
+  ]),
   breaks(
     'isolation: nobody is somebody',
     'engine/key-maker.ts',

@@ -1,5 +1,6 @@
 import { CacheGuardConfigError, CacheGuardError } from '../../core/errors.js';
 import type { KeyPart } from '../../core/keys.js';
+import { askPartition } from '../../core/partition.js';
 import type { LoadContext, ReadTarget } from '../../core/targets.js';
 import { readWarming, type WarmingInput, type WarmingOptions } from '../../core/warming.js';
 import type { Domains } from '../domains.js';
@@ -42,7 +43,7 @@ export class Warmings {
         { domain, field: 'principal' },
       );
     }
-    if (policy.partition && policy.partition() === undefined) {
+    if (policy.partition && askPartition(policy.partition).given === undefined) {
       throw new CacheGuardError(
         'CG_UNUSABLE_KEY',
         `Warming '${name}': domain '${domain}' is partitioned, but partition() gave nothing here; warm it within its context.`,
