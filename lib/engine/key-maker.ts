@@ -87,15 +87,7 @@ export class KeyMaker {
 
   /** @throws CacheGuardError (`CG_UNUSABLE_KEY`) */
   tags(domain: string, tags: readonly string[]): GenerationName[] {
-    if (Array.isArray(tags)) return [...new Set(tags.map((tag) => this.tag(domain, tag)))];
-    throw new CacheGuardError(
-      'CG_UNUSABLE_KEY',
-      `Domain '${domain}': tags = ${kindOf(tags)} is refused; give a list of texts.`,
-      {
-        domain,
-        field: 'tags',
-      },
-    );
+    return [...new Set(listed(domain, 'tags', tags).map((tag) => this.tag(domain, tag)))];
   }
 
   private hide(domain: string): HideSegment {
@@ -104,6 +96,13 @@ export class KeyMaker {
     if (!hide) this.hiding.set(domain, (hide = keyedHiding(this.given.keySecret!, domain)));
     return hide;
   }
+}
+
+/** @throws CacheGuardError (`CG_UNUSABLE_KEY`) for what is no list */
+export function listed<T>(domain: string, field: 'keys' | 'tags', given: readonly T[]): readonly T[] {
+  if (Array.isArray(given)) return given;
+  const message = `Domain '${domain}': ${field} = ${kindOf(given)} is refused; give a list of ${field}.`;
+  throw new CacheGuardError('CG_UNUSABLE_KEY', message, { domain, field });
 }
 
 function checkedPrincipal(domain: string, principal: unknown): string {

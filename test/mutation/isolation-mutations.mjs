@@ -62,6 +62,13 @@ export const isolationMutations = [
     'gave ${JSON.stringify(partition)}',
     [HIDDEN, 'show nothing in Redis, in events, in errors [redis]'],
   ),
+  breaks(
+    'isolation: people wait for the warming of others',
+    'engine/warming/warmings.ts',
+    "return `warming.${name}.${digest(keys.key(policy, { domain, key: name }, owner), 'warming')}`;",
+    'return `warming.${name}`;',
+    ['13-private-warming', 'warming is each one’s own, at the same time (accounts) [memory]'],
+  ),
   breaks('isolation: an error shows a tag', 'core/keys.ts', 'is ${kindOf(tag)}', 'is ${describeValue(tag)}', [
     HIDDEN,
     'show nothing in Redis, in events, in errors [redis]',
