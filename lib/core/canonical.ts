@@ -3,20 +3,27 @@ import { builtinName, nativeName } from './builtins.js';
 import { CacheGuardError, isCacheGuardError } from './errors.js';
 
 const MAX_DEPTH = 64;
+/** Few objects that name each other can be endlessly many values. */
+const MAX_VALUES = 100_000;
+
+interface Walk {
+  readonly ancestors: object[];
+  values: number;
+}
 
 /**
  * A digest that is equal exactly for equal arguments. Every part is written with its type and its length, so that no two
  * different structures give the same bytes; the order of object keys, Map and Set entries does not count.
  *
  * @throws CacheGuardError (`CG_UNUSABLE_KEY`) for what has no stable content: functions, symbols, cycles, promises, streams,
- * nesting beyond 64, instances of classes with `#private` or native state, which would all look alike, and whatever throws
- * when it is read
+ * nesting beyond 64, more than 100,000 values in one, instances of classes with `#private` or native state, which would all look
+ * alike, and whatever throws when it is read
  */
 export function digest(value: unknown, separator: string): string {
   const hash = createHash('sha256');
   hash.update(separator);
   try {
-    write(value, hash, []);
+    write(value, hash, { ancestors: [], values: 0 });
   } catch (error) {
     if (isCacheGuardError(error, 'CG_UNUSABLE_KEY')) throw error;
     refuse('an object that throws when it is read', error);
@@ -35,7 +42,8 @@ function text(hash: Hash, tag: string, content: string): void {
   hash.update(content, 'utf16le');
 }
 
-function write(value: unknown, hash: Hash, ancestors: object[]): void {
+function write(value: unknown, hash: Hash, walk: Walk): void {
+  if (++walk.values > MAX_VALUES) refuse(`a structure of more than ${MAX_VALUES} values`);
   switch (typeof value) {
     case 'string':
       return text(hash, 's', value);
@@ -48,28 +56,29 @@ function write(value: unknown, hash: Hash, ancestors: object[]): void {
     case 'undefined':
       return text(hash, 'u', '');
     case 'object':
-      return value === null ? text(hash, 'n', '') : nested(value, hash, ancestors);
+      return value === null ? text(hash, 'n', '') : nested(value, hash, walk);
     default:
       return refuse(`a ${typeof value}`);
   }
 }
 
-function nested(value: object, hash: Hash, ancestors: object[]): void {
+function nested(value: object, hash: Hash, walk: Walk): void {
+  const { ancestors } = walk;
   if (ancestors.includes(value)) refuse('a structure that contains itself');
   if (ancestors.length >= MAX_DEPTH) refuse(`a structure nested deeper than ${MAX_DEPTH}`);
   ancestors.push(value);
-  writeObject(value, hash, ancestors);
+  writeObject(value, hash, walk);
   ancestors.pop();
 }
 
-function writeObject(value: object, hash: Hash, ancestors: object[]): void {
+function writeObject(value: object, hash: Hash, walk: Walk): void {
   const name = builtinName(value);
   switch (name) {
     case 'Object':
     case 'null':
-      return properties(value, hash, ancestors);
+      return properties(value, hash, walk);
     case 'Array':
-      return list(value as unknown[], hash, ancestors);
+      return list(value as unknown[], hash, walk);
     case 'Date':
       nothingElse(value, name, 0);
       return text(hash, 'D', String((value as Date).getTime()));
@@ -78,14 +87,14 @@ function writeObject(value: object, hash: Hash, ancestors: object[]): void {
       return text(hash, 'R', `/${(value as RegExp).source}/${(value as RegExp).flags}`);
     case 'Map':
       nothingElse(value, name, 0);
-      return unordered(hash, 'M', [...(value as Map<unknown, unknown>)], ancestors);
+      return unordered(hash, 'M', [...(value as Map<unknown, unknown>)], walk);
     case 'Set':
       nothingElse(value, name, 0);
-      return unordered(hash, 'S', [...(value as Set<unknown>)], ancestors);
+      return unordered(hash, 'S', [...(value as Set<unknown>)], walk);
     case 'URL':
       return text(hash, 'U', (value as URL).href);
     case undefined:
-      return instance(value, hash, ancestors);
+      return instance(value, hash, walk);
     default:
       return bytes(value, name, hash);
   }
@@ -96,12 +105,12 @@ function nothingElse(value: object, name: string, ownKeys: number): void {
   if (Reflect.ownKeys(value).length !== ownKeys) refuse(`an instance of ${name} with properties or holes of its own`);
 }
 
-function list(value: unknown[], hash: Hash, ancestors: object[]): void {
+function list(value: unknown[], hash: Hash, walk: Walk): void {
   nothingElse(value, 'Array', value.length + 1);
   hash.update(`a${value.length}:`);
   for (let i = 0; i < value.length; i++) {
     if (!Object.hasOwn(value, i)) refuse('an array with holes');
-    write(value[i], hash, ancestors);
+    write(value[i], hash, walk);
   }
 }
 
@@ -115,30 +124,30 @@ function bytes(value: object, name: string, hash: Hash): void {
   hash.update(content);
 }
 
-function unordered(hash: Hash, tag: string, items: unknown[], ancestors: object[]): void {
+function unordered(hash: Hash, tag: string, items: unknown[], walk: Walk): void {
   const digests = items.map((item) => {
     const own = createHash('sha256');
-    write(item, own, ancestors);
+    write(item, own, walk);
     return own.digest('base64');
   });
   text(hash, tag, digests.toSorted().join(','));
 }
 
-function instance(value: object, hash: Hash, ancestors: object[]): void {
+function instance(value: object, hash: Hash, walk: Walk): void {
   const prototype = Object.getPrototypeOf(value) as object;
   const name = classOf(prototype)?.name ?? 'an unknown class';
   if (hidesState(prototype)) refuse(`an instance of ${name}, whose state cannot be seen`);
   text(hash, 'c', name);
-  properties(value, hash, ancestors);
+  properties(value, hash, walk);
 }
 
-function properties(value: object, hash: Hash, ancestors: object[]): void {
+function properties(value: object, hash: Hash, walk: Walk): void {
   const keys = Object.keys(value).toSorted();
   if (Reflect.ownKeys(value).length !== keys.length) refuse('an object with symbols or hidden properties');
   hash.update(`o${keys.length}:`);
   for (const key of keys) {
     text(hash, 'k', key);
-    write((value as Record<string, unknown>)[key], hash, ancestors);
+    write((value as Record<string, unknown>)[key], hash, walk);
   }
 }
 

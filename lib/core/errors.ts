@@ -117,6 +117,12 @@ export function errorText(error: unknown, confidential: boolean): string {
   return confidential ? errorKind(error) : thrownText(error);
 }
 
+/** What kind of thing a value is, and nothing of what is in it: that may be a secret, or about a person. */
+export function kindOf(value: unknown): string {
+  if (value === '' || value === null || value === undefined || Number.isNaN(value)) return describeValue(value);
+  return `(${Array.isArray(value) ? 'array' : typeof value})`;
+}
+
 /** What a value looks like in a message: short, typed, and never a secret's full text. */
 export function describeValue(value: unknown): string {
   try {

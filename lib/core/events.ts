@@ -101,14 +101,15 @@ export interface OverloadEvent extends OfKey<'overload'> {
   readonly bound: 'bulkhead' | 'keys-in-flight' | 'keys-in-flight-per-principal';
 }
 
-/** A call that could not be cached because its domain's partition gave nothing. */
-export interface UnpartitionedEvent extends Of<'unpartitioned'> {}
-
-/** A call of scope `'private'` that could not be cached because nobody can tell whom it is for. */
-export interface NoPrincipalEvent extends Of<'no-principal'> {
-  /** The code or class of what the module's `principal` threw; `undefined`: it gave nothing. */
+interface OfNobody<T extends string> extends Of<T> {
+  /** The code or class of what `partition`, or the module's `principal`, threw; `undefined`: it gave nothing. */
   readonly error: string | undefined;
 }
+
+/** A call that could not be cached because its domain's partition gave nothing. */
+export type UnpartitionedEvent = OfNobody<'unpartitioned'>;
+/** A call of scope `'private'` that could not be cached because nobody can tell whom it is for. */
+export type NoPrincipalEvent = OfNobody<'no-principal'>;
 
 /** A call of a cached route went past the cache, or what it gave was not kept. */
 export interface BypassEvent extends Of<'bypass'> {

@@ -1,5 +1,5 @@
 import { formatDuration, MAX_DURATION_MS, parseDuration } from './durations.js';
-import { CacheGuardConfigError, describeValue } from './errors.js';
+import { CacheGuardConfigError, describeValue, kindOf } from './errors.js';
 
 /** Not for arrays, dates, maps and the like, which have no fields and would pass for empty. */
 export function isRecord(value: unknown): boolean {
@@ -157,10 +157,4 @@ export class OptionsChecker extends Checker {
       field: this.prefix + field,
     });
   }
-}
-
-/** What kind of thing a value is, and nothing of what is in it. */
-function kindOf(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  return `(${Array.isArray(value) ? 'array' : typeof value})`;
 }

@@ -1,6 +1,6 @@
 import { types } from 'node:util';
 import { digest } from './canonical.js';
-import { CacheGuardError, describeValue } from './errors.js';
+import { CacheGuardError, describeValue, kindOf } from './errors.js';
 import type { GenerationName } from './generations.js';
 import type { HideSegment } from './key-hiding.js';
 
@@ -124,7 +124,7 @@ export function tagGeneration(domain: string, tag: unknown, hide: HideSegment = 
   if ((typeof tag !== 'string' && typeof tag !== 'number') || tag === '' || Number.isNaN(tag)) {
     throw new CacheGuardError(
       'CG_UNUSABLE_KEY',
-      `A tag of domain '${domain}' is ${describeValue(tag)}; tags are texts or numbers.`,
+      `A tag of domain '${domain}' is ${kindOf(tag)}; tags are texts or numbers.`,
       {
         domain,
       },

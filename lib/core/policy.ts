@@ -106,6 +106,11 @@ export interface DomainPolicyConfig extends FreshnessOverrides {
   readonly codec?: 'json' | 'binary' | Codec;
   /** Payloads of at least this many bytes are compressed; `false`: never. Default 16384. */
   readonly compressAbove?: number | false;
+  /**
+   * Bytes that a value may take before compression. A larger one is handed out and not kept, and what claims to be one in the store is a
+   * miss. Default 4 MiB, at most 256 MiB.
+   */
+  readonly maxValueBytes?: number;
   /** Change it with the shape of the values: entries of another schema version are misses. Default `'1'`. */
   readonly schemaVersion?: string | number;
   /** How long after an entry's hard expiry an older version is still refused. Default `'1h'`. */
@@ -197,6 +202,7 @@ export interface Policy {
   readonly hitForMissMs: number;
   readonly codec: 'json' | 'binary' | Codec;
   readonly compressAbove: number;
+  readonly maxValueBytes: number;
   readonly schema: string;
   readonly versionWindowMs: number;
   readonly probe: ((key: unknown) => Promise<bigint | string | undefined>) | undefined;

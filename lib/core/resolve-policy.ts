@@ -9,6 +9,7 @@ import type { DomainPolicyConfig, FreshnessOverrides, LoadOutcome, Policy, Stale
 const DOMAIN_NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
 /** Room for the index is taken at once. */
 const MOST_L1_ENTRIES = 1_000_000;
+const MIB = 1024 * 1024;
 const NAMED_POLICIES = ['never', 'if-error', 'while-revalidate', 'validate', 'no-store'] as const;
 
 // prettier-ignore
@@ -17,6 +18,7 @@ const KNOWN_FIELDS: ReadonlySet<string> = new Set([
   'loadTimeout', 'softTimeout', 'backoff', 'lease', 'bulkhead', 'maxKeysInFlight', 'hitForMiss', 'codec',
   'compressAbove', 'schemaVersion', 'versionWindow', 'probe', 'partition', 'owner', 'because', 'maxLoadsPerSecond',
   'breaker', 'l1', 'freshBy', 'reconcile', 'scope', 'hashKeys', 'encrypt', 'maxKeysInFlightPerPrincipal',
+  'maxValueBytes',
 ] satisfies (keyof DomainPolicyConfig)[]);
 
 /**
@@ -94,6 +96,7 @@ export function resolvePolicy(
     encrypt: check.flag('encrypt', merged.encrypt),
     compressAbove:
       merged.compressAbove === false ? Infinity : check.integer('compressAbove', merged.compressAbove, 16_384, 0),
+    maxValueBytes: check.integer('maxValueBytes', merged.maxValueBytes, 4 * MIB, 1, 256 * MIB),
     schema: check.schema(merged.schemaVersion),
     versionWindowMs: check.duration('versionWindow', merged.versionWindow, 3_600_000, 0),
     probe: check.fn('probe', merged.probe),
@@ -252,7 +255,7 @@ class PolicyChecker extends FieldChecker {
     const maxAgeMs = freshness === 'operational' ? 1_000 : Infinity;
     return {
       maxEntries: this.integer('l1.maxEntries', given?.maxEntries, 1_000, 1, MOST_L1_ENTRIES),
-      maxBytes: this.integer('l1.maxBytes', given?.maxBytes, 16 * 1024 * 1024, 1_024),
+      maxBytes: this.integer('l1.maxBytes', given?.maxBytes, 16 * MIB, 1_024),
       maxAgeMs: this.duration('l1.maxAge', given?.maxAge, maxAgeMs, 1),
     };
   }

@@ -4,6 +4,9 @@ import { BYTE_TYPES, builtinName, isWellFormed, nativeName } from './builtins.js
 /** Deepest nesting of a value that is kept; beyond it, and for cycles, values are refused. */
 export const MAX_DEPTH = 200;
 
+/** Values inside a value that are looked at where nothing else is said. */
+const MAX_PARTS = 100_000;
+
 /** A class as the walk needs it: instances are told by their prototype. */
 export interface InstanceClass {
   readonly name: string;
@@ -33,8 +36,9 @@ export type Shape =
 
 type Refusal = { readonly path: string; readonly reason: string };
 
-export function shapeOf(value: unknown, allow: Instances = 'none'): Shape {
-  const walk = new Walk(allow);
+/** @param maxParts of more values, those counted again that occur again, it is refused: few objects can name each other endlessly often */
+export function shapeOf(value: unknown, allow: Instances = 'none', maxParts = MAX_PARTS): Shape {
+  const walk = new Walk(allow, maxParts);
   const refusal = walk.visit(value);
   if (refusal) return { kind: 'refused', path: refusal.path.replace(/^\./, '') || '(root)', reason: refusal.reason };
   return { kind: walk.rich ? 'rich' : 'plain' };
@@ -43,10 +47,18 @@ export function shapeOf(value: unknown, allow: Instances = 'none'): Shape {
 class Walk {
   rich = false;
   private readonly ancestors: object[] = [];
+  private parts = 0;
 
-  constructor(private readonly allow: Instances) {}
+  constructor(
+    private readonly allow: Instances,
+    private readonly maxParts: number,
+  ) {}
 
   visit(value: unknown): Refusal | undefined {
+    if (++this.parts > this.maxParts)
+      return refuse(
+        `more than ${this.maxParts} values in one, counting again what occurs again; cache less at once, or raise maxValueBytes`,
+      );
     switch (typeof value) {
       case 'boolean':
         return undefined;

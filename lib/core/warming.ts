@@ -31,7 +31,10 @@ export type WarmingInput = WarmedKeys | WarmedMethod;
 
 /** How a warming goes about its work. */
 export interface WarmingPace {
-  /** Under this name one process of the fleet warms at a time: 1 to 64 letters, digits, `_`, `.` and `-`. */
+  /**
+   * Under this name one process of the fleet warms at a time, what is private or of a partition for each of them: 1 to 64 letters, digits,
+   * `_`, `.` and `-`.
+   */
   readonly name: string;
   /** The domain that is warmed. */
   readonly domain: string;

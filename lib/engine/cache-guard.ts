@@ -25,6 +25,7 @@ import { DomainEvents } from './events/domain-events.js';
 import { explain } from './explain.js';
 import { handOut } from './hand-out.js';
 import { modeOf } from './invalidations.js';
+import { listed } from './key-maker.js';
 import { collectServed, currentFrame, LoadDirectives, NEVER_ABORTED } from './load-frames.js';
 import { peekAt } from './peeking.js';
 import { loaderOf, type Loader } from './projecting.js';
@@ -197,8 +198,9 @@ export class CacheGuard {
     const { domain, name, scope, key, keys = [key as KeyPart] } = target;
     const owner = Object.hasOwn(target, 'principal') ? { principal: target.principal } : {};
     const mode = modeOf(policy, target.mode);
-    const asked = target.keys && key !== undefined ? [key, ...keys] : keys;
-    const wanted = asked.map((one) => this.calls.keyOrRefuse(policy, { domain, name, scope, ...owner, key: one }));
+    const asked = listed(domain, 'keys', keys);
+    const all = target.keys && key !== undefined ? [key, ...asked] : asked;
+    const wanted = all.map((one) => this.calls.keyOrRefuse(policy, { domain, name, scope, ...owner, key: one }));
     return { outcome: await this.rooms.invalidations.keys(policy, wanted, mode) };
   }
 

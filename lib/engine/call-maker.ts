@@ -1,6 +1,7 @@
 import { CacheGuardError } from '../core/errors.js';
 import type { GenerationName } from '../core/generations.js';
 import { DerivedKey, domainGeneration, type EntryKey } from '../core/keys.js';
+import { askPartition } from '../core/partition.js';
 import type { Policy } from '../core/policy.js';
 import type { KeyTarget, ReadTarget } from '../core/targets.js';
 import type { ValueOptions } from '../core/values.js';
@@ -116,7 +117,7 @@ function isObject(value: unknown): boolean {
 }
 
 function refuseUnknown({ domain, partition }: Policy): never {
-  if (partition && partition() === undefined) {
+  if (partition && askPartition(partition).given === undefined) {
     throw new CacheGuardError(
       'CG_UNUSABLE_KEY',
       `Domain '${domain}' is partitioned, but partition() gave nothing here; call it within its context.`,

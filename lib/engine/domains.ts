@@ -106,6 +106,11 @@ export class Domains {
     return this.policy(domain).scope === 'private' || this.privateSpaces.has(spaceOf(domain, name));
   }
 
+  /** Whether methods narrow the domain's scope. */
+  isNarrowed(domain: string): boolean {
+    return [...this.privateSpaces].some((space) => (JSON.parse(space) as string[])[0] === domain);
+  }
+
   has(domain: string): boolean {
     return this.registrations.has(domain);
   }

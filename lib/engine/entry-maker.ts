@@ -10,7 +10,6 @@ import type { Sealing } from '../core/sealing.js';
 import type { ThrownCodec } from '../core/thrown.js';
 import { schemaOf, type GuardedCall } from './call.js';
 import type { LoadDirectives } from './load-frames.js';
-import { ownCodec } from './lookup.js';
 import { pack, unpack, type Unpacked } from './packing.js';
 
 /** The right to make one key's value, as the store granted it. */
@@ -174,7 +173,7 @@ export class EntryMaker {
         kind: 'entry',
         entry,
         bytes: this.sealing.encode(call.policy, call.key, entry),
-        unpacked: await unpack(entry, values, ownCodec(call), this.codecs),
+        unpacked: await unpack(entry, values, call.policy, this.codecs),
       };
     } catch (error) {
       return uncacheable('unencodable', errorText(error, call.policy.encrypt));

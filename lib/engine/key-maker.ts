@@ -1,8 +1,9 @@
 import type { KeyObject } from 'node:crypto';
-import { CacheGuardError, describeValue, errorKind, isCacheGuardError } from '../core/errors.js';
+import { CacheGuardError, errorKind, kindOf, isCacheGuardError } from '../core/errors.js';
 import type { GenerationName } from '../core/generations.js';
 import { keyedHiding, type HideSegment } from '../core/key-hiding.js';
 import { endsIn, entryKey, keySegment, tagGeneration, type EntryKey } from '../core/keys.js';
+import { askPartition } from '../core/partition.js';
 import type { Policy } from '../core/policy.js';
 import type { KeyTarget, OwnerTarget } from '../core/targets.js';
 import type { Domains } from './domains.js';
@@ -65,16 +66,16 @@ export class KeyMaker {
     const segment = segmentOf(domain, key);
     const hide = policy.hashKeys ? this.hide(domain) : undefined;
     if (!policy.partition) return entryKey({ domain, name, principal, segment }, hide);
-    const partition = policy.partition();
+    const { given: partition, error } = askPartition(policy.partition);
     if (partition === undefined) {
-      this.hub.emit({ type: 'unpartitioned', domain });
+      this.hub.emit({ type: 'unpartitioned', domain, error });
       return undefined;
     }
     if (typeof partition === 'string' && partition !== '')
       return entryKey({ domain, name, partition, principal, segment }, hide);
     throw new CacheGuardError(
       'CG_UNUSABLE_KEY',
-      `Domain '${domain}': partition() gave ${describeValue(partition)}; give a text that is not empty.`,
+      `Domain '${domain}': partition() gave ${kindOf(partition)}; give a text that is not empty.`,
       { domain, field: 'partition' },
     );
   }
@@ -95,15 +96,7 @@ export class KeyMaker {
 
   /** @throws CacheGuardError (`CG_UNUSABLE_KEY`) */
   tags(domain: string, tags: readonly string[]): GenerationName[] {
-    if (Array.isArray(tags)) return [...new Set(tags.map((tag) => this.tag(domain, tag)))];
-    throw new CacheGuardError(
-      'CG_UNUSABLE_KEY',
-      `Domain '${domain}': tags = ${describeValue(tags)} is refused; give a list of texts.`,
-      {
-        domain,
-        field: 'tags',
-      },
-    );
+    return [...new Set(listed(domain, 'tags', tags).map((tag) => this.tag(domain, tag)))];
   }
 
   private hide(domain: string): HideSegment {
@@ -112,6 +105,13 @@ export class KeyMaker {
     if (!hide) this.hiding.set(domain, (hide = keyedHiding(this.given.keySecret!, domain)));
     return hide;
   }
+}
+
+/** @throws CacheGuardError (`CG_UNUSABLE_KEY`) for what is no list */
+export function listed<T>(domain: string, field: 'keys' | 'tags', given: readonly T[]): readonly T[] {
+  if (Array.isArray(given)) return given;
+  const message = `Domain '${domain}': ${field} = ${kindOf(given)} is refused; give a list of ${field}.`;
+  throw new CacheGuardError('CG_UNUSABLE_KEY', message, { domain, field });
 }
 
 function checkedPrincipal(domain: string, principal: unknown): string {

@@ -3,8 +3,9 @@ import type { Found } from '../core/decide.js';
 import { entryIdOf, FLAG, type Entry } from '../core/entry.js';
 import { CacheGuardStoreError } from '../core/errors.js';
 import { driftOf, type GenerationName } from '../core/generations.js';
-import type { Codec, CodecSet } from '../core/codec.js';
+import type { CodecSet } from '../core/codec.js';
 import type { Sealing } from '../core/sealing.js';
+import type { Policy } from '../core/policy.js';
 import type { ReadReply, Store } from '../core/store.js';
 import type { ValueOptions } from '../core/values.js';
 import { schemaOf, type GuardedCall } from './call.js';
@@ -68,7 +69,7 @@ export class Lookup {
       tier: 'l2',
       id: entry.id,
       bytes: entry.payload.length,
-      unpack: this.opener(parsed, ownCodec(call)),
+      unpack: this.opener(parsed, call),
     };
   }
 
@@ -95,7 +96,7 @@ export class Lookup {
       tier: 'l2',
       id: reply.bytes ? entryIdOf(reply.bytes) : '',
       bytes: reply.bytes?.length ?? 0,
-      unpack: this.opener(parsed, ownCodec(call)),
+      unpack: this.opener(parsed, call),
     };
   }
 
@@ -141,22 +142,18 @@ export class Lookup {
     );
   }
 
-  /** A closure that holds nothing of the call: it may be kept for long. */
-  private opener(parsed: Parsed, own: Codec | undefined): Snapshot['unpack'] {
-    return (values) => this.unpack(parsed, values, own);
+  /** A closure that holds nothing of the call but its policy: it may be kept for long. */
+  private opener(parsed: Parsed, { policy }: GuardedCall): Snapshot['unpack'] {
+    return (values) => this.unpack(parsed, values, policy);
   }
 
-  private unpack(parsed: Parsed, values: ValueOptions, own: Codec | undefined) {
+  private unpack(parsed: Parsed, values: ValueOptions, policy: Policy) {
     if (!parsed.unpacked || !sameValues(parsed.values, values)) {
       parsed.values = values;
-      parsed.unpacked = unpack(parsed.entry!, values, own, this.codecs);
+      parsed.unpacked = unpack(parsed.entry!, values, policy, this.codecs);
     }
     return parsed.unpacked;
   }
-}
-
-export function ownCodec(call: GuardedCall): Codec | undefined {
-  return typeof call.policy.codec === 'object' ? call.policy.codec : undefined;
 }
 
 /** Gives one reader the value in the form that he asked for. */
@@ -170,7 +167,7 @@ export function handout(
   codecs: CodecSet,
 ): Handout {
   return async (values) =>
-    (sameValues(call.values, values) ? unpacked : await unpack(packed, values, ownCodec(call), codecs)).take();
+    (sameValues(call.values, values) ? unpacked : await unpack(packed, values, call.policy, codecs)).take();
 }
 
 function sameValues(a: ValueOptions | undefined, b: ValueOptions): boolean {

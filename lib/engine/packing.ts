@@ -1,14 +1,11 @@
 import { promisify, types } from 'node:util';
 import { deflateRaw, inflateRaw } from 'node:zlib';
-import type { Codec, CodecSet } from '../core/codec.js';
+import type { CodecSet } from '../core/codec.js';
 import { FLAG, type Entry } from '../core/entry.js';
 import { errorText } from '../core/errors.js';
 import type { Policy } from '../core/policy.js';
 import { deepFreeze, flatten, shapeOf, type InstanceClass, type Instances } from '../core/shape.js';
 import type { Revive, ValueOptions } from '../core/values.js';
-
-/** No payload is longer before compression; what claims to be is not inflated. */
-export const MAX_PAYLOAD_BYTES = 256 * 1024 * 1024;
 
 export type Packed =
   | {
@@ -37,20 +34,23 @@ export async function pack(
   {
     codec: wanted,
     compressAbove,
+    maxValueBytes,
     encrypt = false,
-  }: Pick<Policy, 'codec' | 'compressAbove'> & Partial<Pick<Policy, 'encrypt'>>,
+  }: Pick<Policy, 'codec' | 'compressAbove' | 'maxValueBytes'> & Partial<Pick<Policy, 'encrypt'>>,
   options: ValueOptions,
   codecs: CodecSet,
 ): Promise<Packed> {
   try {
     const allow = instancesIn(options);
-    const shape = shapeOf(value, allow);
+    // Written out, each takes a byte at least.
+    const shape = shapeOf(value, allow, maxValueBytes);
     // Property names may be data.
     if (shape.kind === 'refused') return refused(shape.reason, encrypt ? '(not shown)' : shape.path);
     const codec = codecs.forEncoding(wanted, shape.kind);
     const bytes: unknown = codec.encode(allow === 'none' ? value : flatten(value));
     if (!Buffer.isBuffer(bytes)) return refused(`codec '${codec.name}' did not make a Buffer`);
-    if (bytes.length > MAX_PAYLOAD_BYTES) return refused(`${bytes.length} bytes, more than ${MAX_PAYLOAD_BYTES}`);
+    if (bytes.length > maxValueBytes)
+      return refused(`${tooLong(bytes, maxValueBytes)}; cache less at once, or raise it`);
     const small = bytes.length >= compressAbove ? await deflate(bytes) : bytes;
     const compressed = small.length < bytes.length;
     const flags = (shape.kind === 'plain' ? FLAG.plain : 0) | (compressed ? FLAG.compressed : 0);
@@ -58,6 +58,10 @@ export async function pack(
   } catch (error) {
     return refused(types.isNativeError(error) ? errorText(error, encrypt) : 'the codec threw what is no error');
   }
+}
+
+function tooLong({ length }: Buffer, maxValueBytes: number): string {
+  return `${length} bytes, more than maxValueBytes (${maxValueBytes})`;
 }
 
 function refused(detail: string, path = '(root)'): Packed {
@@ -71,17 +75,19 @@ function refused(detail: string, path = '(root)'): Packed {
 export function unpack<T>(
   packed: Pick<Entry, 'flags' | 'codec' | 'payload'>,
   options: ValueOptions<T>,
-  own: Codec | undefined,
+  { codec: wanted, maxValueBytes }: Pick<Policy, 'codec' | 'maxValueBytes'>,
   codecs: CodecSet,
 ): Promise<Unpacked<T>> | Unpacked<T> {
   const { flags, payload } = packed;
-  const codec = codecs.byId(packed.codec, own);
+  const codec = codecs.byId(packed.codec, typeof wanted === 'object' ? wanted : undefined);
   if (!codec) throw new TypeError(`no codec has the number ${packed.codec}`);
   const open = (bytes: Buffer): Unpacked<T> => ({
     bytes: bytes.length,
     take: taker<T>(() => codec.decode(bytes), (flags & FLAG.plain) !== 0, options),
   });
-  return flags & FLAG.compressed ? inflate(payload, { maxOutputLength: MAX_PAYLOAD_BYTES }).then(open) : open(payload);
+  if (flags & FLAG.compressed) return inflate(payload, { maxOutputLength: maxValueBytes }).then(open);
+  if (payload.length > maxValueBytes) throw new RangeError(tooLong(payload, maxValueBytes));
+  return open(payload);
 }
 
 function taker<T>(decode: () => unknown, isPlain: boolean, { revive, aliasing }: ValueOptions<T>): () => T {

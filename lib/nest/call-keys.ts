@@ -1,5 +1,6 @@
 import { CacheGuardError, isCacheGuardError } from '../core/errors.js';
 import { DerivedKey, keySegment, tagGeneration, type KeyPart } from '../core/keys.js';
+import { askPartition } from '../core/partition.js';
 import type { Scope } from '../core/policy.js';
 import type { AnyMethod, KeyFunction, KeysFunction, TagsFunction } from './decorator-types.js';
 import type { GuardedCall } from './method-wrapper.js';
@@ -36,7 +37,7 @@ export function lastingTags(call: GuardedCall, domain: string, tags: TagsFunctio
 /** Whether keys of the domain can be named here; not where it is partitioned and nobody says which partition this is. */
 export function hasPartition({ engine }: GuardedCall, domain: string): boolean {
   const { partition } = engine.domains.policy(domain);
-  return !partition || partition() !== undefined;
+  return !partition || askPartition(partition).given !== undefined;
 }
 
 /** Whose keys are meant, asked before the method runs: it may end the session that the principal comes from. */

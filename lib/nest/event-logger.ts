@@ -98,11 +98,12 @@ export class CacheGuardEventLogger {
         return this.domainEvents.warming(event);
       case 'bypass':
         return this.bypass(event);
+      case 'unpartitioned':
       case 'no-principal':
         if (event.error === undefined) return;
         return this.limited(
-          'no-principal',
-          `Domain '${event.domain}': the principal function threw (${event.error}); the call was not cached.`,
+          event.type,
+          `Domain '${event.domain}': the ${event.type === 'unpartitioned' ? 'partition' : 'principal'} function threw (${event.error}); the call was not cached.`,
         );
       case 'overload':
         this.logger.debug(`Key ${event.key}: refused by the ${event.bound} bound`);

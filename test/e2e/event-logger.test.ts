@@ -99,6 +99,17 @@ describe('the event logger', () => {
     ]);
   });
 
+  it('says whose function threw, and not that it gave nothing', () => {
+    for (const error of [undefined, 'TypeError']) {
+      logger.log({ type: 'unpartitioned', domain, error });
+      logger.log({ type: 'no-principal', domain, error });
+    }
+    expect(warnings()).toEqual([
+      "Domain 'offers': the partition function threw (TypeError); the call was not cached.",
+      "Domain 'offers': the principal function threw (TypeError); the call was not cached.",
+    ]);
+  });
+
   it('says what became of invalidations that could not be carried out', () => {
     for (const count of [1, 3]) logger.log(invalidation('pending', count));
     logger.log(invalidation('carried-out', 4));

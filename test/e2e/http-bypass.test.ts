@@ -26,6 +26,7 @@ const domains: DomainPolicies = {
   offers: { freshness: 'reference', jitter: 0 },
   accounts: { freshness: 'reference', scope: 'private' },
   tenants: { freshness: 'reference', partition: () => undefined },
+  throwing: { freshness: 'reference', partition: () => JSON.parse('no JSON') as string },
 };
 
 interface AnyResponse {
@@ -179,6 +180,12 @@ class Routes {
     return String(++this.loads);
   }
 
+  @Get('tenant-throws')
+  @Cached({ domain: 'throwing' })
+  async tenantThrows(): Promise<string> {
+    return String(++this.loads);
+  }
+
   @Get('keyless')
   @Cached({ domain: 'offers', name: 'keyless', key: (): string => undefined as never })
   async keyless(): Promise<string> {
@@ -260,6 +267,7 @@ const CASES: readonly (readonly [what: string, path: string, asked: Asked, passe
   ['a status of its own', '/status', {}, { fwd: 'uri-miss', reason: 'status', control: 'no-store', status: 203 }],
   ['no principal', '/account', {}, { reason: 'no-principal', control: NOBODYS }],
   ['no partition', '/tenant', {}, { reason: 'no-partition', control: NOBODYS }],
+  ['a partition that throws', '/tenant-throws', {}, { reason: 'no-partition', control: NOBODYS }],
   ['no key', '/keyless', {}, { reason: 'unusable-key', control: NOBODYS }],
   ['a key function that throws', '/key-throws', {}, { reason: 'unusable-key', control: NOBODYS }],
   ['vary.by that throws', '/by-throws', {}, { reason: 'unusable-key', control: NOBODYS }],
@@ -289,7 +297,7 @@ describe.each(ADAPTERS)('past the cache under %s', (adapter) => {
     );
     expect(answers[1]!.headers['cache-status']).toContain(`; detail=${passed.reason}`);
     expect(reasons()).toEqual([passed.reason, passed.reason]);
-    expect(guard.policies()).toHaveLength(3);
+    expect(guard.policies()).toHaveLength(4);
   });
 
   it.each<[what: string, path: string, asked: Asked]>([

@@ -62,6 +62,21 @@ describe('warming', () => {
     await as('u1', () => guard.warm(options).done);
     expect(await as('u1', () => guard.peek({ domain: 'accounts', key: 'a' }))).toMatchObject({ value: 'of u1' });
   });
+
+  it('of a method that is private in a public domain is each one’s own', async () => {
+    const { guard, accounts } = await start();
+    const options = {
+      name: 'w',
+      domain: 'offers',
+      host: accounts,
+      method: 'suggested',
+      args: [['a']],
+      rest: '1m',
+    } as const;
+    for (const user of ['u1', 'u2'])
+      expect(await as(user, () => guard.warm(options).done)).toMatchObject({ state: 'done', done: 1 });
+    expect(await as('u1', () => guard.warm(options).done)).toMatchObject({ state: 'elsewhere' });
+  });
 });
 
 describe('in the background', () => {

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Cached, Refreshes } from 'nestjs-cache-guard';
+import { Cached, CacheGuardModule, Invalidates, Refreshes } from 'nestjs-cache-guard';
 import { describe, expect, it } from 'vitest';
 import { failureOf, startApp } from './support/app.js';
 import { root, start, tenants } from './support/prices.js';
@@ -52,5 +52,40 @@ describe('@Refreshes', () => {
     await tenants.run('one', () => accounts.set('a'));
     expect(await tenants.run('one', () => accounts.get('a'))).toBe('a set');
     expect(await tenants.run('two', () => accounts.get('a'))).toBe('a loaded');
+  });
+
+  it('only runs where partition throws; reads go past the cache, and what names a key is refused before it writes', async () => {
+    @Injectable()
+    class Accounts {
+      runs = 0;
+
+      @Cached({ domain: 'accounts', key: (id: string) => id })
+      async get(id: string): Promise<string> {
+        return `${id} ${++this.runs}`;
+      }
+
+      @Refreshes({ domain: 'accounts', key: (id: string) => id })
+      async set(id: string): Promise<string> {
+        return `${id} set ${++this.runs}`;
+      }
+
+      @Invalidates({ domain: 'accounts', key: (id: string) => id })
+      async close(_id: string): Promise<void> {
+        this.runs++;
+      }
+    }
+    const partition = () => JSON.parse('nobody is logged in') as string;
+    const throwing = CacheGuardModule.forRoot({
+      namespace: 'throwing',
+      domains: { accounts: { freshness: 'reference', partition } },
+    });
+    const accounts = (await startApp({ imports: [throwing], providers: [Accounts] })).of<Accounts>(Accounts);
+    expect([await accounts.get('a'), await accounts.get('a'), await accounts.set('a')]).toEqual([
+      'a 1',
+      'a 2',
+      'a set 3',
+    ]);
+    expect(await failureOf(() => accounts.close('a'))).toMatchObject({ code: 'CG_UNUSABLE_KEY' });
+    expect(accounts.runs).toBe(3);
   });
 });

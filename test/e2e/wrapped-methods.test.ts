@@ -67,6 +67,13 @@ test('bad input by hand gets a coded error', async () => {
   const guard = app.get(CacheGuard);
   const tags = 'gold' as unknown as string[];
   await expect(guard.invalidateTags({ domain: 'places', tags })).rejects.toMatchObject({ code: 'CG_UNUSABLE_KEY' });
+  for (const keys of ['gold', null, { 0: 'gold' }] as unknown as string[][])
+    for (const target of [{ keys }, { keys, key: 'x' }])
+      await expect(guard.invalidate({ domain: 'places', ...target })).rejects.toMatchObject({
+        code: 'CG_UNUSABLE_KEY',
+        field: 'keys',
+        message: expect.stringContaining('give a list of keys') as unknown,
+      });
   const mode = 'zap' as 'expire';
   await expect(guard.invalidate({ domain: 'places', key: 'x', mode })).rejects.toMatchObject({ field: 'mode' });
 });

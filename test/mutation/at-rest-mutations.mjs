@@ -2,6 +2,7 @@ import { breaking, breakingOn, breakingUnit } from './breaking.mjs';
 
 const SEALING = 'core/sealing.ts';
 const REST = '13-at-rest';
+const LARGE = '14-large-values';
 const READABLE = ['encryption', 'in what Redis is sent and keeps, in events, logs and metrics'];
 const breaks = breaking(13);
 const shows = breakingOn('e2e', 13);
@@ -86,6 +87,27 @@ export const atRestMutations = [
     'confidential ? errorKind(error) : thrownText(error)',
     'thrownText(error)',
     READABLE,
+  ),
+  breaks(
+    'at rest: a payload inflates without bound',
+    'engine/packing.ts',
+    'inflate(payload, { maxOutputLength: maxValueBytes })',
+    'inflate(payload)',
+    [REST, 'what inflates to more than any value may take [redis]'],
+  ),
+  breaking(14)(
+    'at rest: a payload of any length is decoded',
+    'engine/packing.ts',
+    'if (payload.length > maxValueBytes) throw',
+    'if (false) throw',
+    [LARGE, 'is a miss where it is found (compressed above false) [memory]'],
+  ),
+  breaking(14)(
+    'at rest: a value of any length is kept',
+    'engine/packing.ts',
+    'if (bytes.length > maxValueBytes) return',
+    'if (false) return',
+    [LARGE, 'is handed out, not kept, and says the mend (compressed above 0) [memory]'],
   ),
   shows(
     'at rest: paths of values are told',

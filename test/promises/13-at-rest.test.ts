@@ -3,7 +3,6 @@ import type { DomainPolicies } from 'nestjs-cache-guard';
 import { describe, expect } from 'vitest';
 import { FLAG } from '../../lib/core/entry.js';
 import { Sealing } from '../../lib/core/sealing.js';
-import { MAX_PAYLOAD_BYTES } from '../../lib/engine/packing.js';
 import { DOMAINS, until, type Fleet, type Member } from './support/fleet.js';
 import { ALL, BOTH, expectFresh, promise, REDIS } from './support/promise.js';
 import { encrypted, entryName, SEALED, sealer, withChecksum } from './support/sealed.js';
@@ -12,6 +11,8 @@ import { counted } from './support/source.js';
 const atRest = promise.bind(undefined, 13);
 const GOLD = { domain: 'balances', key: 'gold' };
 const OTHER = { domain: 'balances', key: 'silver' };
+/** The default of `maxValueBytes`. */
+const MAX_VALUE_BYTES = 4_194_304;
 const CARD = { card: 'the secret number', limits: [1, 2] };
 
 /** What is found is no value: told, and loaded again by one load. */
@@ -187,7 +188,7 @@ describe('what is not encrypted, or not for this place, is no value', () => {
     const key = 'balances:::s.gold';
     const entry = sealing.decode(policy, key, await bytesOf(fleet, name));
     if (typeof entry === 'string') throw new Error(entry);
-    const bomb = deflateRawSync(Buffer.alloc(MAX_PAYLOAD_BYTES + 1), { level: constants.Z_BEST_SPEED });
+    const bomb = deflateRawSync(Buffer.alloc(MAX_VALUE_BYTES + 1), { level: constants.Z_BEST_SPEED });
     const flags = entry.flags | FLAG.compressed;
     await fleet.raw.set(name, sealing.encode(policy, key, { ...entry, flags, payload: bomb }));
     await expectMiss(a, /^RangeError/);

@@ -9,6 +9,7 @@ const SECRET = 'a secret of the test, of 32 bytes!';
 const domains: DomainPolicies = {
   cards: { ...DOMAINS.offers, hashKeys: true, scope: 'private', partition: () => `${MARKER}-bank` },
   names: { ...DOMAINS.offers, hashKeys: true },
+  odd: { ...DOMAINS.offers, hashKeys: true, partition: () => ({ bank: MARKER }) as never },
   plain: DOMAINS.offers,
 };
 
@@ -36,6 +37,12 @@ describe('keys of a domain that hides them', () => {
     const target = (domain: string, key: unknown) =>
       ({ domain, key, tags: [MARKER], name: 'Cards.find' }) as never as Parameters<Member['guard']['peek']>[0];
     const keys = [MARKER, [MARKER], { card: MARKER }, 5, new Date(0), 1n];
+    const refuse = async (given: object): Promise<void> => {
+      const read = a.guard.getOrLoad(given as never, async () => 1);
+      const error = await read.catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'CG_UNUSABLE_KEY' });
+      heard.push(String(error), JSON.stringify(error));
+    };
     for (const domain of ['cards', 'names']) {
       for (const key of keys) {
         await a.guard.getOrLoad(target(domain, key), async () => 'kept');
@@ -45,12 +52,11 @@ describe('keys of a domain that hides them', () => {
         await a.guard.invalidate({ domain, key, name: 'Cards.find' });
       }
       await a.guard.invalidateTags({ domain, tags: [MARKER] });
-      for (const bad of [undefined, '', () => MARKER, Object.assign(new Map(), { a: MARKER })]) {
-        const error = await a.guard.getOrLoad(target(domain, bad), async () => 1).catch((thrown: unknown) => thrown);
-        expect(error).toMatchObject({ code: 'CG_UNUSABLE_KEY' });
-        heard.push(String(error), JSON.stringify(error));
-      }
+      for (const bad of [undefined, '', () => MARKER, Object.assign(new Map(), { a: MARKER })])
+        await refuse(target(domain, bad));
     }
+    for (const tags of [MARKER, [{ of: MARKER }], [[MARKER]]]) await refuse({ domain: 'names', key: 'a', tags });
+    await refuse({ domain: 'odd', key: 'a' });
     await until(async () => (await dump(fleet)).includes(':e:{cards:'));
     const seen = [await dump(fleet), JSON.stringify(a.events), ...heard].join('\n');
     for (const secret of [MARKER, Buffer.from(MARKER).toString('base64'), SECRET])

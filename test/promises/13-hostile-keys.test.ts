@@ -112,6 +112,10 @@ const REFUSED: readonly (readonly [string, unknown])[] = [
       },
     ),
   ],
+  [
+    'few objects that name each other endlessly often',
+    Array.from({ length: 22 }).reduce<object>((inner) => [inner, inner], {}),
+  ],
   ['endless nesting', Array.from({ length: 100_000 }).reduce<object>((inner) => ({ inner }), {})],
 ];
 

@@ -206,6 +206,27 @@ describe('isolation', () => {
     tenant = 'a';
     expect(await a.guard.getOrLoad({ domain: 't', key: 'gold' }, own)).toBe(4);
   });
+
+  promise(13, 'a partition that throws gives nothing; what it threw does not show', BOTH, async (fleet) => {
+    const partition = () => {
+      throw new TypeError('no tenant of ada@example.org here');
+    };
+    const a = await fleet.start({ domains: { broken: { ...DOMAINS.balances, partition } } });
+    const own = counted<number>((_context, call) => call);
+    const target = { domain: 'broken', key: 'gold' };
+    expect([await a.guard.getOrLoad(target, own), await a.guard.getOrLoad(target, own)]).toEqual([1, 2]);
+    expect(a.all('unpartitioned', { domain: 'broken', error: 'TypeError' })).toHaveLength(2);
+    const refused = {
+      code: 'CG_UNUSABLE_KEY',
+      field: 'partition',
+      message: expect.not.stringContaining('ada@') as unknown,
+    };
+    await expect(a.guard.invalidate(target)).rejects.toMatchObject(refused);
+    await expect(a.guard.put(target, 1)).rejects.toMatchObject(refused);
+    const warm = () => a.guard.warm({ name: 'warm', domain: 'broken', keys: ['gold'], load: async () => 1 });
+    expect(warm).toThrow(expect.objectContaining(refused));
+    expect(JSON.stringify(a.events)).not.toContain('ada@');
+  });
 });
 
 @Injectable()

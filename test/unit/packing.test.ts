@@ -8,12 +8,14 @@ import { plainJson } from '../../lib/adapters/codecs/json.js';
 import type { Codec } from '../../lib/core/codec.js';
 import { FLAG } from '../../lib/core/entry.js';
 import type { ValueOptions } from '../../lib/core/values.js';
-import { MAX_PAYLOAD_BYTES, pack, unpack, type Packed, type Unpacked } from '../../lib/engine/packing.js';
+import { pack, unpack, type Packed, type Unpacked } from '../../lib/engine/packing.js';
 import { plainValues, richValues, vandalise } from '../support/values.js';
 
 type Kept = Extract<Packed, { ok: true }>;
 
 const codecs = new Codecs();
+const MOST = 1 << 20;
+const READING = { codec: 'json', maxValueBytes: MOST } as const;
 
 class Offer {
   price = 0;
@@ -35,19 +37,19 @@ async function packed(
   codec: 'json' | 'binary' | Codec = 'json',
   above = 64,
 ) {
-  const result = await pack(value, { codec, compressAbove: above }, options, codecs);
+  const result = await pack(value, { codec, compressAbove: above, maxValueBytes: MOST }, options, codecs);
   if (!result.ok) throw new Error(`${result.path}: ${result.detail}`);
   return result;
 }
 
 async function refused(value: unknown, options: ValueOptions = {}, codec: 'json' | 'binary' | Codec = 'json') {
-  const result = await pack(value, { codec, compressAbove: Infinity }, options, codecs);
+  const result = await pack(value, { codec, compressAbove: Infinity, maxValueBytes: MOST }, options, codecs);
   if (result.ok) throw new Error('accepted');
   return result;
 }
 
 async function opened<T>(kept: Kept, options: ValueOptions<T> = {}): Promise<Unpacked<T>> {
-  return unpack<T>(kept, options, undefined, codecs);
+  return unpack<T>(kept, options, READING, codecs);
 }
 
 const settings = fc.record({
@@ -83,7 +85,7 @@ describe('what is accepted', () => {
     });
     await fc.assert(
       fc.asyncProperty(anything, settings, async (value, { codec, above }) => {
-        const kept = await pack(value, { codec, compressAbove: above }, {}, codecs);
+        const kept = await pack(value, { codec, compressAbove: above, maxValueBytes: MOST }, {}, codecs);
         if (kept.ok) assert.deepStrictEqual((await opened(kept)).take(), value);
       }),
       { numRuns: 2000 },
@@ -148,8 +150,8 @@ describe('the payload', () => {
   });
 
   it('is a promise only when it must be inflated', async () => {
-    expect(unpack(await packed('a'), {}, undefined, codecs)).not.toBeInstanceOf(Promise);
-    expect(unpack(await packed('a'.repeat(99)), {}, undefined, codecs)).toBeInstanceOf(Promise);
+    expect(unpack(await packed('a'), {}, READING, codecs)).not.toBeInstanceOf(Promise);
+    expect(unpack(await packed('a'.repeat(99)), {}, READING, codecs)).toBeInstanceOf(Promise);
   });
 
   it('is decoded once for the first reader, again for each further one of a rich value', async () => {
@@ -161,7 +163,12 @@ describe('the payload', () => {
       [0, 'shared', [1, 1, 1]],
     ] as const) {
       decoded = 0;
-      const unpacked = await unpack({ codec: 99, flags, payload: Buffer.from('[1]') }, { aliasing }, counting, codecs);
+      const unpacked = await unpack(
+        { codec: 99, flags, payload: Buffer.from('[1]') },
+        { aliasing },
+        { ...READING, codec: counting },
+        codecs,
+      );
       const seen = [decoded];
       unpacked.take();
       seen.push(decoded);
@@ -197,7 +204,7 @@ describe('aliasing', () => {
 
   it('a rich payload that pretends to be plain is refused, not shared', async () => {
     const kept = await packed(new Map([[1, 1]]));
-    expect(() => unpack({ ...kept, flags: FLAG.plain }, {}, undefined, codecs)).toThrow(TypeError);
+    expect(() => unpack({ ...kept, flags: FLAG.plain }, {}, READING, codecs)).toThrow(TypeError);
   });
 });
 
@@ -301,33 +308,37 @@ describe('failures', () => {
     }
   });
 
-  it('a payload that could not be inflated again', async () => {
-    const own: Codec = { ...plainJson, id: 64, encode: () => Buffer.alloc(MAX_PAYLOAD_BYTES + 1) };
-    expect(await refused(1, {}, own)).toMatchObject({ detail: expect.stringContaining('more than') as unknown });
+  it('a payload that could not be opened again', async () => {
+    const own: Codec = { ...plainJson, id: 64, encode: () => Buffer.alloc(MOST + 1) };
+    const detail = `${MOST + 1} bytes, more than maxValueBytes (${MOST}); cache less at once, or raise it`;
+    expect(await refused(1, {}, own)).toMatchObject({ detail });
   });
 
   it('an unknown codec, and damaged payloads, are noticed at once', async () => {
-    expect(() => unpack({ codec: 77, flags: 0, payload: Buffer.alloc(0) }, {}, undefined, codecs)).toThrow('77');
+    expect(() => unpack({ codec: 77, flags: 0, payload: Buffer.alloc(0) }, {}, READING, codecs)).toThrow('77');
     const kept = await packed('a'.repeat(99));
     await expect(opened({ ...kept, payload: Buffer.of(0xff) })).rejects.toThrow();
     await expect(opened({ ...kept, payload: deflateRawSync(Buffer.from('{')) })).rejects.toThrow();
     for (const codec of [1, 2, 3]) {
-      expect(() => unpack({ codec, flags: 0, payload: Buffer.from('{') }, {}, undefined, codecs)).toThrow();
+      expect(() => unpack({ codec, flags: 0, payload: Buffer.from('{') }, {}, READING, codecs)).toThrow();
     }
   });
 
   it('a reviver that throws is noticed at once', async () => {
     const kept = await packed([1]);
-    expect(() =>
-      unpack(kept, { revive: (plain) => JSON.parse(`?${JSON.stringify(plain)}`) }, undefined, codecs),
-    ).toThrow(SyntaxError);
+    expect(() => unpack(kept, { revive: (plain) => JSON.parse(`?${JSON.stringify(plain)}`) }, READING, codecs)).toThrow(
+      SyntaxError,
+    );
   });
 
-  it('a bomb is not inflated', async () => {
-    const block = deflateRawSync(Buffer.alloc(1 << 20), { finishFlush: constants.Z_FULL_FLUSH });
-    const bomb = Buffer.concat([...Array<Buffer>(260).fill(block), deflateRawSync('')]);
+  it('a bomb is not inflated, and what is too long is not decoded', async () => {
+    const bomb = deflateRawSync(Buffer.alloc(MOST + 1), { level: constants.Z_BEST_SPEED });
     await expect(opened({ ok: true, codec: 1, flags: FLAG.compressed, payload: bomb })).rejects.toMatchObject({
       code: 'ERR_BUFFER_TOO_LARGE',
     });
+    const long = Buffer.from(JSON.stringify('x'.repeat(MOST)));
+    await expect(opened({ ok: true, codec: 1, flags: 0, payload: long })).rejects.toThrow(RangeError);
+    const most = Buffer.from(JSON.stringify('x'.repeat(MOST - 2)));
+    expect((await opened({ ok: true, codec: 1, flags: 0, payload: most })).bytes).toBe(MOST);
   });
 });

@@ -21,6 +21,8 @@ const CLEAN_UP_MS = 1_000;
 export interface WarmingRooms {
   readonly parts: Pick<EngineParts, 'clock' | 'hub' | 'store'>;
   readonly duties: Duties;
+  /** Under this name one process warms at a time. */
+  readonly duty: string;
   /** Makes one call of what is warmed. */
   call(input: WarmingInput, item: unknown): Promise<unknown>;
 }
@@ -72,14 +74,13 @@ export class Warming {
   }
 
   private async run(): Promise<WarmingReport> {
-    const { name } = this.plan;
-    const { parts, duties } = this.rooms;
+    const { parts, duties, duty } = this.rooms;
     const began = instant(parts.clock);
     let ending: Ending = { state: 'stopped', error: undefined };
     try {
       const held = this.halted.signal.aborted
         ? { result: ending }
-        : await duties.run(`warming.${name}`, (lost) => this.underDuty(lost));
+        : await duties.run(duty, (lost) => this.underDuty(lost));
       ending = held?.result ?? { state: 'elsewhere', error: undefined };
     } catch (error) {
       ending = { state: 'failed', error };
@@ -92,10 +93,10 @@ export class Warming {
   }
 
   private async underDuty(lost: AbortSignal): Promise<Ending> {
-    const { name, tiers, restMs } = this.plan;
-    const { board } = this.rooms.parts.store;
-    const note = `warming.${name}`;
-    if (restMs > 0 && (await board.read([note]))[0] !== undefined) return { state: 'elsewhere', error: undefined };
+    const { tiers, restMs } = this.plan;
+    const { duty, parts } = this.rooms;
+    const { board } = parts.store;
+    if (restMs > 0 && (await board.read([duty]))[0] !== undefined) return { state: 'elsewhere', error: undefined };
     const onLost = () => this.halt();
     lost.addEventListener('abort', onLost, { once: true });
     try {
@@ -107,7 +108,7 @@ export class Warming {
     if (lost.aborted) return { state: 'failed', error: lost.reason };
     if (this.halted.signal.aborted) return { state: 'stopped', error: undefined };
     // Without the note, another process does it again and finds everything fresh.
-    if (restMs > 0) await board.post(note, '1', restMs).catch(() => {});
+    if (restMs > 0) await board.post(duty, '1', restMs).catch(() => {});
     return { state: 'done', error: undefined };
   }
 

@@ -1,7 +1,10 @@
+import { digest } from '../../core/canonical.js';
 import { CacheGuardConfigError, CacheGuardError } from '../../core/errors.js';
 import type { KeyPart } from '../../core/keys.js';
+import { askPartition } from '../../core/partition.js';
+import type { Policy } from '../../core/policy.js';
 import type { LoadContext, ReadTarget } from '../../core/targets.js';
-import { readWarming, type WarmingInput, type WarmingOptions } from '../../core/warming.js';
+import { readWarming, type WarmingInput, type WarmingOptions, type WarmingPlan } from '../../core/warming.js';
 import type { Domains } from '../domains.js';
 import { Duties } from '../duty.js';
 import type { EngineParts } from '../engine-parts.js';
@@ -42,7 +45,7 @@ export class Warmings {
         { domain, field: 'principal' },
       );
     }
-    if (policy.partition && policy.partition() === undefined) {
+    if (policy.partition && askPartition(policy.partition).given === undefined) {
       throw new CacheGuardError(
         'CG_UNUSABLE_KEY',
         `Warming '${name}': domain '${domain}' is partitioned, but partition() gave nothing here; warm it within its context.`,
@@ -54,7 +57,8 @@ export class Warmings {
     const { signal = this.closed ? AbortSignal.abort() : undefined, onProgress } = options;
     const { parts, duties } = this;
     const call = (input: WarmingInput, item: unknown) => this.call(name, domain, input, item);
-    const warming = new Warming({ ...plan, concurrency }, { parts, duties, call }, { signal, onProgress });
+    const rooms = { parts, duties, duty: this.dutyOf(plan, policy), call };
+    const warming = new Warming({ ...plan, concurrency }, rooms, { signal, onProgress });
     this.underway.add(warming);
     void warming.done.finally(() => this.underway.delete(warming));
     return warming;
@@ -64,6 +68,16 @@ export class Warmings {
   async close(): Promise<void> {
     this.closed = true;
     await Promise.all([...this.underway].map((warming) => warming.stop()));
+  }
+
+  /** What is somebody's, or of one partition, is warmed for each of them. Whose it is stays out of the name: errors show that. */
+  private dutyOf({ name, domain, tiers }: WarmingPlan, policy: Policy): string {
+    const { keys } = this.parts;
+    const mayBeOwn =
+      policy.scope === 'private' || (this.domains.isNarrowed(domain) && tiers.some((tier) => 'method' in tier));
+    const owner = mayBeOwn ? keys.caller() : undefined;
+    if (owner === undefined && !policy.partition) return `warming.${name}`;
+    return `warming.${name}.${digest(keys.key(policy, { domain, key: name }, owner), 'warming')}`;
   }
 
   private async call(name: string, domain: string, input: WarmingInput, item: unknown): Promise<unknown> {

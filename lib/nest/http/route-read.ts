@@ -3,6 +3,7 @@ import { isObservable } from 'rxjs';
 import type { BypassReason } from '../../core/http/bypass.js';
 import { asksForSource } from '../../core/http/cache-control.js';
 import type { KeyPart } from '../../core/keys.js';
+import { askPartition } from '../../core/partition.js';
 import type { Policy } from '../../core/policy.js';
 import type { LoadContext } from '../../core/targets.js';
 import { ON_SERVED, type MethodTarget } from '../../engine/call.js';
@@ -121,7 +122,7 @@ class RouteRead {
 
   private whyUnkeyed(): BypassReason {
     const { partition, scope } = this.policy;
-    if (partition && partition() === undefined) return 'no-partition';
+    if (partition && askPartition(partition).given === undefined) return 'no-partition';
     return scope === 'private' ? 'no-principal' : 'closing';
   }
 

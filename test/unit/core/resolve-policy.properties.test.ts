@@ -65,6 +65,7 @@ const fields: Record<string, fc.Arbitrary<unknown>> = {
   hitForMiss: duration,
   codec: fc.constantFrom('json', 'binary', codec),
   compressAbove: fc.oneof(fc.nat(), fc.constant(false)),
+  maxValueBytes: fc.integer({ min: 1, max: 268_435_456 }),
   schemaVersion: fc.oneof(fc.nat(), fc.string({ minLength: 1 })),
   versionWindow: duration,
   probe: fc.constant(() => Promise.resolve(1n)),

@@ -246,6 +246,7 @@ describe('defaults', () => {
       hitForMissMs: 5_000,
       codec: 'json',
       compressAbove: 16_384,
+      maxValueBytes: 4_194_304,
       schema: '1',
       versionWindowMs: HOUR,
       probe: undefined,

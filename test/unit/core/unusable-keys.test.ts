@@ -33,6 +33,7 @@ describe('what has no stable content is refused', () => {
   const cycle: unknown[] = [];
   cycle.push({ cycle });
   const deep = (levels: number): unknown => (levels === 0 ? 'end' : [deep(levels - 1)]);
+  const shared = Array.from({ length: 22 }).reduce<object>((inner) => [inner, inner], {});
   const hidden = Object.defineProperty({}, 'state', { value: 1, enumerable: false });
   class Tags extends Array<string> {}
   class Money extends Date {
@@ -54,6 +55,7 @@ describe('what has no stable content is refused', () => {
     ['a registered symbol', Symbol.for('a')],
     ['a cycle', cycle],
     ['endless nesting', deep(65)],
+    ['few objects that name each other endlessly often', shared],
     ['#private fields', new Secretive('a')],
     ['inherited #private fields', new HeirOfSecretive('a')],
     ['#private fields as compiled', new Old('a')],
@@ -110,6 +112,13 @@ describe('what has no stable content is refused', () => {
 
   it('nesting up to the limit is fine', () => {
     expect(keySegment(deep(64))).toMatch(/^h\./);
+  });
+
+  it('so many values are fine, and not one more', () => {
+    const list = (items: number): unknown => Array.from({ length: items }, () => 1);
+    expect(keySegment(list(99_999))).toMatch(/^h\./);
+    for (const value of [list(100_000), new Set([list(99_999)]), { a: list(50_000), b: list(50_000) }])
+      expect(refusal(() => keySegment(value)).message).toContain('a structure of more than 100000 values');
   });
 
   it.each(['get', 'getPrototypeOf', 'ownKeys', 'getOwnPropertyDescriptor'] as const)(
