@@ -33,6 +33,7 @@ import { Reconciliations } from './reconciliation/reconciliations.js';
 import type { LastReconciliation, ReconcileOptions, ReconciliationReport } from './reconciliation/report.js';
 import { refreshNow } from './refreshing.js';
 import { makeRooms, type CacheGuardParts, type Rooms } from './rooms.js';
+import { noteAsked } from './served.js';
 import type { Warming } from './warming/warming.js';
 import { Warmings } from './warming/warmings.js';
 
@@ -118,7 +119,7 @@ export class CacheGuard {
   async getOrLoad<Loaded, T>(target: ProjectedTarget<Loaded, T>, load: Loader<Loaded, T>): Promise<T>;
   async getOrLoad<T>(target: ReadTarget<T>, load: Loader<T>): Promise<T>;
   async getOrLoad<T>(target: ReadTarget<T>, load: Loader<T>): Promise<T> {
-    const call = this.calls.call(target, load);
+    const call = this.asked(target, load);
     if (!call || this.closing) return this.uncached(target, load);
     const frame = currentFrame();
     // A load that reads what it makes would wait for itself.
@@ -142,7 +143,7 @@ export class CacheGuard {
 
   /** What is cached and may be served now; never loads. `undefined` also while the store is away. */
   async peek<T>(target: ReadTarget<T>): Promise<PeekedValue<T> | undefined> {
-    const call = this.calls.call(target);
+    const call = this.asked(target);
     if (!call || call.policy.keep !== 'entry' || this.closing) return undefined;
     return peekAt<T>(this.parts, call);
   }
@@ -159,7 +160,7 @@ export class CacheGuard {
     const call = this.calls.callOrRefuse(target);
     const directives = new LoadDirectives(NEVER_ABORTED, undefined);
     if (options.version !== undefined) directives.setVersion(options.version);
-    return this.rooms.writes.put(call, value, directives);
+    return this.rooms.writes.put(call, value, directives, { inheritance: currentFrame()?.heir(this, call) });
   }
 
   /**
@@ -170,7 +171,7 @@ export class CacheGuard {
   async refresh<Loaded, T>(target: ProjectedTarget<Loaded, T>, load: Loader<Loaded, T>): Promise<T>;
   async refresh<T>(target: ReadTarget<T>, load: Loader<T>): Promise<T>;
   async refresh<T>(target: ReadTarget<T>, load: Loader<T>): Promise<T> {
-    const call = this.calls.call(target, load);
+    const call = this.asked(target, load);
     if (!call || this.closing) return this.uncached(target, load);
     return (await refreshNow(this.rooms, call)) as T;
   }
@@ -182,7 +183,7 @@ export class CacheGuard {
    * @throws what `write` threw
    */
   async writeThrough<T>(target: ReadTarget<T> | ProjectedTarget<T, unknown>, write: () => Promise<T>): Promise<T> {
-    const call = this.calls.call(target);
+    const call = this.asked(target);
     if (!call || this.closing) return write();
     return (await this.rooms.writes.through(call, write)) as T;
   }
@@ -237,6 +238,7 @@ export class CacheGuard {
   /** Why a key is answered as it is; also while the store is away. @throws CacheGuardError (`CG_UNKNOWN_DOMAIN`, `CG_UNUSABLE_KEY`) */
   async explain(target: KeyTarget, { value = false }: ExplainOptions = {}): Promise<Explanation> {
     const call = value ? this.calls.callOrRefuse(target) : this.calls.lookOrRefuse(target);
+    if (value) noteAsked(this, target.domain, call);
     return explain(this.rooms, call, value);
   }
 
@@ -283,11 +285,16 @@ export class CacheGuard {
     return this.domains.list();
   }
 
+  /** The call of what a caller asks to be told. */
+  private asked<T>(target: ReadTarget<T>, load?: Loader<T>): GuardedCall | undefined {
+    const call = this.calls.call(target, load);
+    noteAsked(this, target.domain, call);
+    return call;
+  }
+
   private uncached<T>(target: ReadTarget<T>, load: Loader<T>): Promise<T> {
-    const { domain } = target;
-    // Whatever is made from a value of nobody knows whose must not be kept either.
-    const unknown = { domain, softMs: 0, hardMs: 0, whileRevalidateMs: 0, ifErrorMs: 0, stamps: [] };
-    currentFrame()?.inherit(this, { ...unknown, uncacheable: 'inner-private' });
+    // Whatever is made from what nobody vouches for must not be kept either.
+    if (this.closing) noteAsked(this, target.domain, undefined);
     return loaderOf(target, load)(new LoadDirectives(NEVER_ABORTED, undefined) as LoadContext<T>);
   }
 }

@@ -5,7 +5,7 @@ import type { Flights } from './flights.js';
 import { runInFrame } from './load-frames.js';
 import type { Rooms } from './rooms.js';
 import type { Snapshot } from './snapshot.js';
-import { noteServed } from './served.js';
+import { noteInner, noteServed } from './served.js';
 import { isInterruption, Waiter, type Interruption } from './waiter.js';
 
 /** A load that begins after this call and replaces what is cached; shared with refreshes that came before its loader was called. */
@@ -43,8 +43,10 @@ export async function refreshNow({ parts, flights, alone }: Rooms, call: Guarded
       });
       return outcome.handout(call.values);
     }
-    case 'failed':
     case 'threw':
+      if (outcome.entry) noteInner(parts.owner, call, outcome.entry);
+      throw outcome.error;
+    case 'failed':
       throw outcome.error;
     case 'aborted':
     case 'budget':
