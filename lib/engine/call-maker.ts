@@ -31,8 +31,7 @@ export class CallMaker {
    */
   call<T>(target: ReadTarget<T>, load: Loader<T> = nothingToLoad): GuardedCall | undefined {
     const { principal } = target;
-    const caller = principal === undefined ? undefined : this.keys.caller();
-    if (caller !== undefined && caller !== principal) refuseOther(target.domain);
+    if (principal !== undefined && !this.keys.mayBe(principal)) refuseOther(target.domain);
     return this.callAbout(target, load);
   }
 
@@ -111,7 +110,7 @@ function refuseUnknown({ domain, partition }: Policy): never {
 function refuseOther(domain: string): never {
   throw new CacheGuardError(
     'CG_UNUSABLE_KEY',
-    `Domain '${domain}': the target names another principal than the caller is; a value of his is read and written in his own name only.`,
+    `Domain '${domain}': the target names another principal than the caller is, as far as that can be told; a value of his is read and written in his own name only.`,
     { domain, field: 'principal' },
   );
 }
