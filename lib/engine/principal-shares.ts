@@ -1,13 +1,14 @@
 import { CacheGuardOverloadError } from '../core/errors.js';
 import type { GuardedCall } from './call.js';
-import type { EngineParts } from './engine-parts.js';
+import type { EventHub } from './event-hub.js';
+import type { KeyMaker } from './key-maker.js';
 
 /** How many loads of each domain one principal has under way: nobody takes all the room that there is. */
 export class PrincipalShares {
   /** By domain and principal; none for whom nothing is under way. */
   private readonly taken = new Map<string, number>();
 
-  constructor(private readonly parts: Pick<EngineParts, 'keys' | 'hub'>) {}
+  constructor(private readonly parts: { readonly keys: Pick<KeyMaker, 'caller'>; readonly hub: EventHub }) {}
 
   /**
    * @returns what ends it
