@@ -40,12 +40,29 @@ export class Inheritance {
   private readonly seen = new Map<GenerationName, number>();
 
   add(inner: InnerValue): void {
-    if (inner.uncacheable) this.uncacheable ??= { reason: inner.uncacheable, domain: inner.domain };
+    if (inner.uncacheable) this.refuse(inner.domain, inner.uncacheable);
     this.softMs = Math.min(this.softMs, inner.softMs);
     this.hardMs = Math.min(this.hardMs, inner.hardMs);
     this.whileRevalidateMs = Math.min(this.whileRevalidateMs, inner.whileRevalidateMs);
     this.ifErrorMs = Math.min(this.ifErrorMs, inner.ifErrorMs);
     for (const { name, value } of inner.stamps) this.seen.set(name, Math.min(value, this.seen.get(name) ?? Infinity));
+  }
+
+  /** Whatever is made of it must not be kept. Of several reasons, that it is somebody's own is told. */
+  refuse(domain: string, reason: UncacheableReason): void {
+    if (!this.uncacheable || (reason === 'inner-private' && !this.personal)) this.uncacheable = { reason, domain };
+  }
+
+  /** The load knows what only some may know: so may what it gives, also by an error. */
+  get personal(): boolean {
+    return this.uncacheable?.reason === 'inner-private';
+  }
+
+  /** All of it, as one inner value. */
+  whole(domain: string): InnerValue {
+    const { softMs, hardMs, whileRevalidateMs, ifErrorMs } = this;
+    const stamps = this.stamps([]);
+    return { domain, softMs, hardMs, whileRevalidateMs, ifErrorMs, stamps, uncacheable: this.uncacheable?.reason };
   }
 
   /** `own` and what was inherited; of a generation in both, the older stamp. */
@@ -70,7 +87,8 @@ export function asInner(
   softMs?: number,
   sameOwner = false,
 ): InnerValue {
-  const uncacheable = whyUncacheable(inner, entry, outer, sameOwner);
+  const unvouched = entry === undefined || inner.keep !== 'entry' ? 'inner-uncacheable' : undefined;
+  const uncacheable = whyNever(inner, outer, sameOwner) ?? unvouched;
   if (!entry)
     return { domain: inner.domain, softMs: 0, hardMs: 0, whileRevalidateMs: 0, ifErrorMs: 0, stamps: [], uncacheable };
   return {
@@ -94,15 +112,14 @@ function softTtl({ freshBy: rests, softTtlMs }: Policy, { freshBy }: Policy): nu
   return asCareful ? softTtlMs : Math.min(softTtlMs, rests.fallbackTtlMs);
 }
 
-function whyUncacheable(
-  inner: Policy,
-  entry: Entry | undefined,
-  outer: Policy,
-  sameOwner: boolean,
-): UncacheableReason | undefined {
-  if (inner.freshness === 'critical') return 'inner-critical';
+/** Why what a load that asks for a value of `inner` makes of it, be it by an error or an absence, is never kept as one of `outer`. */
+export function whyNever(inner: Policy, outer: Policy, sameOwner: boolean): UncacheableReason | undefined {
+  return whyConfidential(inner, outer, sameOwner) ?? (inner.freshness === 'critical' ? 'inner-critical' : undefined);
+}
+
+/** Why what is known of `inner` must not be told by what is kept as a value of `outer`. */
+export function whyConfidential(inner: Policy, outer: Policy, sameOwner: boolean): UncacheableReason | undefined {
   if (inner.scope === 'private' && !(outer.scope === 'private' && sameOwner)) return 'inner-private';
   if (inner.partition && inner.partition !== outer.partition) return 'inner-private';
-  if (inner.encrypt && !outer.encrypt) return 'inner-encrypted';
-  return entry === undefined || inner.keep !== 'entry' ? 'inner-uncacheable' : undefined;
+  return inner.encrypt && !outer.encrypt ? 'inner-encrypted' : undefined;
 }

@@ -32,8 +32,9 @@ import { loaderOf, type Loader } from './projecting.js';
 import { Reading } from './reading.js';
 import { Reconciliations } from './reconciliation/reconciliations.js';
 import type { LastReconciliation, ReconcileOptions, ReconciliationReport } from './reconciliation/report.js';
-import { refreshNow } from './refreshing.js';
+import { loadAlone, refreshNow } from './refreshing.js';
 import { makeRooms, type CacheGuardParts, type Rooms } from './rooms.js';
+import { noteAsked } from './served.js';
 import type { Warming } from './warming/warming.js';
 import { Warmings } from './warming/warmings.js';
 
@@ -97,7 +98,7 @@ export class CacheGuard {
     const warmed = this.warmings.close();
     await Promise.all([this.events.close(), this.reconciliations.close()]);
     const reason = new CacheGuardError('CG_CLOSED', 'The application is shutting down; this load was given up.');
-    await this.rooms.flights.drain(patience, reason);
+    await Promise.all([this.rooms.flights.drain(patience, reason), this.rooms.alone.drain(patience)]);
     await warmed;
     cancel();
     this.rooms.alone.close(reason);
@@ -119,7 +120,7 @@ export class CacheGuard {
   async getOrLoad<Loaded, T>(target: ProjectedTarget<Loaded, T>, load: Loader<Loaded, T>): Promise<T>;
   async getOrLoad<T>(target: ReadTarget<T>, load: Loader<T>): Promise<T>;
   async getOrLoad<T>(target: ReadTarget<T>, load: Loader<T>): Promise<T> {
-    const call = this.calls.call(target, load);
+    const call = this.asked(target, load);
     if (!call || this.closing) return this.uncached(target, load);
     const frame = currentFrame();
     // A load that reads what it makes would wait for itself.
@@ -143,7 +144,7 @@ export class CacheGuard {
 
   /** What is cached and may be served now; never loads. `undefined` also while the store is away. */
   async peek<T>(target: ReadTarget<T>): Promise<PeekedValue<T> | undefined> {
-    const call = this.calls.call(target);
+    const call = this.asked(target);
     if (!call || call.policy.keep !== 'entry' || this.closing) return undefined;
     return peekAt<T>(this.parts, call);
   }
@@ -160,7 +161,7 @@ export class CacheGuard {
     const call = this.calls.callOrRefuse(target);
     const directives = new LoadDirectives(NEVER_ABORTED, undefined);
     if (options.version !== undefined) directives.setVersion(options.version);
-    return this.rooms.writes.put(call, value, directives);
+    return this.rooms.writes.put(call, value, directives, { inheritance: currentFrame()?.heir(this, call) });
   }
 
   /**
@@ -171,7 +172,7 @@ export class CacheGuard {
   async refresh<Loaded, T>(target: ProjectedTarget<Loaded, T>, load: Loader<Loaded, T>): Promise<T>;
   async refresh<T>(target: ReadTarget<T>, load: Loader<T>): Promise<T>;
   async refresh<T>(target: ReadTarget<T>, load: Loader<T>): Promise<T> {
-    const call = this.calls.call(target, load);
+    const call = this.asked(target, load);
     if (!call || this.closing) return this.uncached(target, load);
     return (await refreshNow(this.rooms, call)) as T;
   }
@@ -183,7 +184,7 @@ export class CacheGuard {
    * @throws what `write` threw
    */
   async writeThrough<T>(target: ReadTarget<T> | ProjectedTarget<T, unknown>, write: () => Promise<T>): Promise<T> {
-    const call = this.calls.call(target);
+    const call = this.asked(target);
     if (!call || this.closing) return write();
     return (await this.rooms.writes.through(call, write)) as T;
   }
@@ -240,6 +241,7 @@ export class CacheGuard {
   /** Why a key is answered as it is; also while the store is away. @throws CacheGuardError (`CG_UNKNOWN_DOMAIN`, `CG_UNUSABLE_KEY`) */
   async explain(target: KeyTarget, { value = false }: ExplainOptions = {}): Promise<Explanation> {
     const call = value ? this.calls.callOrRefuse(target) : this.calls.lookOrRefuse(target);
+    if (value) noteAsked(this, target.domain, call);
     return explain(this.rooms, call, value);
   }
 
@@ -286,11 +288,16 @@ export class CacheGuard {
     return this.domains.list();
   }
 
+  /** The call of what a caller asks to be told. */
+  private asked<T>(target: ReadTarget<T>, load?: Loader<T>): GuardedCall | undefined {
+    const call = this.calls.call(target, load);
+    noteAsked(this, target.domain, call);
+    return call;
+  }
+
   private uncached<T>(target: ReadTarget<T>, load: Loader<T>): Promise<T> {
-    const { domain } = target;
-    // Whatever is made from a value of nobody knows whose must not be kept either.
-    const unknown = { domain, softMs: 0, hardMs: 0, whileRevalidateMs: 0, ifErrorMs: 0, stamps: [] };
-    currentFrame()?.inherit(this, { ...unknown, uncacheable: 'inner-private' });
+    if (!this.closing) return loadAlone(this.rooms, this.calls.unkeyed(target, load)) as Promise<T>;
+    noteAsked(this, target.domain, undefined);
     return loaderOf(target, load)(new LoadDirectives(NEVER_ABORTED, undefined) as LoadContext<T>);
   }
 }

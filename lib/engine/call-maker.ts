@@ -33,8 +33,7 @@ export class CallMaker {
    */
   call<T>(target: ReadTarget<T>, load: Loader<T> = nothingToLoad): GuardedCall | undefined {
     const { principal } = target;
-    const caller = principal === undefined ? undefined : this.keys.caller();
-    if (caller !== undefined && caller !== principal) refuseOther(target.domain);
+    if (principal !== undefined && !this.keys.mayBe(principal)) refuseOther(target.domain);
     return this.callAbout(target, load);
   }
 
@@ -73,6 +72,20 @@ export class CallMaker {
     return (context) => {
       if (!this.keys.isStill(policy, key, again)) (context as Partial<LoadDirectives>).strayed = true;
       return load(context);
+    };
+  }
+
+  /** As `call`, where that is `undefined`: for a load that nothing is kept of, and that nobody joins. */
+  unkeyed<T>(target: ReadTarget<T>, load: Loader<T>): GuardedCall {
+    return {
+      policy: this.sourceHealth.inForce(this.policy(target)),
+      key: '',
+      keyInput: target.key,
+      generations: [],
+      values: NO_OPTIONS,
+      origin: target.origin ?? target.name ?? 'getOrLoad',
+      signal: target.signal,
+      load: loaderOf(target, load),
     };
   }
 
@@ -132,7 +145,7 @@ function refuseUnknown({ domain, partition }: Policy): never {
 function refuseOther(domain: string): never {
   throw new CacheGuardError(
     'CG_UNUSABLE_KEY',
-    `Domain '${domain}': the target names another principal than the caller is; a value of his is read and written in his own name only.`,
+    `Domain '${domain}': the target names another principal than the caller is, as far as that can be told; a value of his is read and written in his own name only.`,
     { domain, field: 'principal' },
   );
 }

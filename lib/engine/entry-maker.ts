@@ -68,8 +68,7 @@ export class EntryMaker {
   ): Promise<Made> {
     const { policy } = call;
     if (directives.refused) return uncacheable('asked', 'the load called doNotCache()');
-    if (inheritance.uncacheable)
-      return uncacheable(inheritance.uncacheable.reason, `reads domain '${inheritance.uncacheable.domain}'`);
+    if (inheritance.uncacheable) return inherited(inheritance.uncacheable);
     const negative = policy.negativeTtlMs !== undefined && policy.isAbsent({ value });
     const packed = await pack(value, policy, call.values, this.codecs);
     if (!packed.ok) return uncacheable('unencodable', `${packed.path}: ${packed.detail}`);
@@ -92,8 +91,7 @@ export class EntryMaker {
     inheritance: Inheritance,
     times: Times,
   ): Promise<Made> {
-    if (inheritance.uncacheable)
-      return uncacheable(inheritance.uncacheable.reason, `reads domain '${inheritance.uncacheable.domain}'`);
+    if (inheritance.uncacheable) return inherited(inheritance.uncacheable);
     const { payload, codec, version, etag } = previous;
     const flags = previous.flags & (FLAG.plain | FLAG.compressed | FLAG.negative);
     const made = this.entry(call, attempt, times, { payload, codec, flags, inheritance, directives });
@@ -101,9 +99,16 @@ export class EntryMaker {
   }
 
   /** A thrown absence; `undefined` when the policy keeps none, or this throw cannot be kept. */
-  async fromAbsence(call: GuardedCall, attempt: Attempt, error: unknown, times: Times): Promise<Made | undefined> {
+  async fromAbsence(
+    call: GuardedCall,
+    attempt: Attempt,
+    error: unknown,
+    inheritance: Inheritance,
+    times: Times,
+  ): Promise<Made | undefined> {
     const { policy } = call;
     if (policy.negativeTtlMs === undefined || !policy.isAbsent({ error })) return undefined;
+    if (inheritance.uncacheable) return inherited(inheritance.uncacheable);
     const plain = this.thrown.dehydrate(error);
     if (plain === undefined) return undefined;
     const packed = await pack(plain, policy, {}, this.codecs);
@@ -111,7 +116,7 @@ export class EntryMaker {
     const flags = packed.flags | FLAG.negative | FLAG.thrown;
     return this.encoded(
       call,
-      this.entry(call, attempt, times, { payload: packed.payload, codec: packed.codec, flags }),
+      this.entry(call, attempt, times, { payload: packed.payload, codec: packed.codec, flags, inheritance }),
     );
   }
 
@@ -179,6 +184,10 @@ export class EntryMaker {
       return uncacheable('unencodable', errorText(error, call.policy.encrypt));
     }
   }
+}
+
+function inherited({ reason, domain }: NonNullable<Inheritance['uncacheable']>): Made {
+  return uncacheable(reason, `reads domain '${domain}'`);
 }
 
 function uncacheable(reason: UncacheableReason, detail: string): Made {

@@ -4,6 +4,7 @@ import type { Explanation, PolicyInForce } from '../core/targets.js';
 import { answered } from './answered.js';
 import type { GuardedCall } from './call.js';
 import type { Rooms } from './rooms.js';
+import { noteInner } from './served.js';
 import type { Snapshot } from './snapshot.js';
 
 /** Of these there is nothing to show. */
@@ -33,7 +34,7 @@ export async function explain(rooms: Rooms, call: GuardedCall, withValue: boolea
       remainingMs: lease.remainingMs,
     },
     recent: recent.of(key),
-    ...(withValue && seen && (await valueOf(call, seen))),
+    ...(withValue && seen && (await valueOf(parts.owner, call, seen))),
   };
 }
 
@@ -69,10 +70,12 @@ function nameOf(decision: Decision): Explanation['decision'] {
   return decision.kind;
 }
 
-async function valueOf({ values }: GuardedCall, seen: Snapshot): Promise<Pick<Explanation, 'value'>> {
+async function valueOf(owner: object, call: GuardedCall, seen: Snapshot): Promise<Pick<Explanation, 'value'>> {
   if (typeof seen.found !== 'object' || seen.found.entry.flags & NO_VALUE) return {};
   try {
-    return { value: (await seen.unpack(values)).take() };
+    const value = (await seen.unpack(call.values)).take();
+    noteInner(owner, call, seen.found.entry);
+    return { value };
   } catch {
     return {};
   }

@@ -5,6 +5,7 @@ import { keyedHiding, type HideSegment } from '../core/key-hiding.js';
 import { endsIn, entryKey, keySegment, tagGeneration, type EntryKey } from '../core/keys.js';
 import { askPartition } from '../core/partition.js';
 import type { Policy } from '../core/policy.js';
+import { describePrincipal, isPrincipal } from '../core/principals.js';
 import type { KeyTarget, OwnerTarget } from '../core/targets.js';
 import type { Domains } from './domains.js';
 import type { EventHub } from './event-hub.js';
@@ -51,9 +52,19 @@ export class KeyMaker {
   caller(): string | undefined {
     try {
       const asked = this.given.principal?.();
-      return typeof asked === 'string' && asked !== '' ? asked : undefined;
+      return isPrincipal(asked) ? asked : undefined;
     } catch {
       return undefined;
+    }
+  }
+
+  /** Whether values of `principal` may be read and written here: by himself, and by who is nobody, but not where that cannot be told. */
+  mayBe(principal: string): boolean {
+    try {
+      const asked = this.given.principal?.();
+      return asked === undefined || asked === principal;
+    } catch {
+      return false;
     }
   }
 
@@ -115,12 +126,10 @@ export function listed<T>(domain: string, field: 'keys' | 'tags', given: readonl
 }
 
 function checkedPrincipal(domain: string, principal: unknown): string {
-  if (typeof principal === 'string' && principal !== '') return principal;
-  // What it is may be somebody's data.
-  const what = principal === '' ? 'an empty text' : principal === null ? 'null' : `(${typeof principal})`;
+  if (isPrincipal(principal)) return principal;
   throw new CacheGuardError(
     'CG_UNUSABLE_KEY',
-    `Domain '${domain}': the principal is ${what}; give a text that is not empty, at once and not as a promise, or undefined.`,
+    `Domain '${domain}': the principal is ${describePrincipal(principal)}; give a text that names him, at once and not as a promise, or undefined.`,
     { domain, field: 'principal' },
   );
 }

@@ -80,24 +80,28 @@ export class Landing {
     try {
       return await this.verdict(result, directives, inheritance, seal);
     } catch (error) {
-      return await this.upset(result, error, seal);
+      return await this.upset(result, error, inheritance, seal);
     } finally {
       this.parts.near.fill(this.ticket, this.plan.call, undefined);
     }
   }
 
   /** A function of the policy threw: what the source said still reaches who asked, and nothing is kept. */
-  private async upset(result: LoadResult, error: unknown, seal: () => void): Promise<Verdict> {
+  private async upset(
+    result: LoadResult,
+    error: unknown,
+    inheritance: Inheritance,
+    seal: () => void,
+  ): Promise<Verdict> {
     const { hub } = this.parts;
     const { policy, key, origin } = this.plan.call;
     const detail = errorText(error, policy.encrypt);
     hub.emit({ type: 'uncacheable', domain: policy.domain, key, origin, reason: 'policy-threw', detail });
     seal();
     await this.committer?.release(NO_BACKOFF);
-    if (result.kind === 'threw') return () => ({ kind: 'failed', error: result.error });
+    if (result.kind === 'threw') return failure(result.error, inheritance);
     const value = result.kind === 'value' ? result.value : undefined;
-    return (_waiter, _before, starter) =>
-      starter ? { kind: 'value', handout: () => value, entry: undefined } : { kind: 'alone' };
+    return startersOwn({ kind: 'value', handout: () => value, entry: undefined });
   }
 
   /** What the load gave is of another key: it is its caller's alone, and says nothing about this key. */
@@ -124,10 +128,10 @@ export class Landing {
         return this.value(result.value, result.ms, directives, inheritance, seal);
       case 'threw':
         return failed(this.plan.call.policy, result.error)
-          ? this.failed(result.error, 'failed', result.ms, seal)
-          : this.answered(result.error, result.ms, seal);
+          ? this.failed(result.error, 'failed', result.ms, inheritance, seal)
+          : this.answered(result.error, result.ms, inheritance, seal);
       case 'timeout':
-        return this.failed(loadTimeoutError(this.plan.call), 'timeout', result.ms, seal);
+        return this.failed(loadTimeoutError(this.plan.call), 'timeout', result.ms, inheritance, seal);
       case 'aborted':
         this.emitLoad('aborted', result.ms);
         seal();
@@ -159,8 +163,7 @@ export class Landing {
     if (made.kind === 'uncacheable') {
       seal();
       this.committer!.mark(made, this.beganMs, this.now());
-      return (_waiter, _before, starter) =>
-        starter ? { kind: 'value', handout: () => value, entry: undefined } : { kind: 'alone' };
+      return startersOwn({ kind: 'value', handout: () => value, entry: undefined });
     }
     const given: Outcome = {
       kind: 'value',
@@ -195,7 +198,7 @@ export class Landing {
     const { maker, near, lookup, hub, codecs, clock } = this.parts;
     const kept = call.policy.keep !== 'nothing';
     const times = { beganMs: this.beganMs, loadMs };
-    const made = await (kept
+    const made = await (kept || inheritance.personal
       ? maker.fromValue(call, this.unleased!, value, directives, inheritance, times)
       : maker.fromValue(call, this.unleased!, value, UNDIRECTED, new Inheritance(), times));
     seal();
@@ -215,24 +218,37 @@ export class Landing {
     return (_waiter, before) => (before ? { kind: 'value', handout: own, entry: undefined } : AGAIN);
   }
 
-  private async answered(error: unknown, loadMs: number, seal: () => void): Promise<Verdict> {
+  private async answered(error: unknown, loadMs: number, inheritance: Inheritance, seal: () => void): Promise<Verdict> {
     const { attempt, committer, beganMs } = this;
+    const { call } = this.plan;
     const { maker } = this.parts;
-    const made = attempt && (await maker.fromAbsence(this.plan.call, attempt, error, { beganMs, loadMs }));
+    const made = attempt && (await maker.fromAbsence(call, attempt, error, inheritance, { beganMs, loadMs }));
     const absence = made?.kind === 'entry' ? made : undefined;
     this.emitLoad(absence ? 'absent' : 'answer', loadMs);
     seal();
-    this.parts.near.drop(this.plan.call.key);
+    this.parts.near.drop(call.key);
+    if (made?.kind === 'uncacheable' && inheritance.uncacheable) {
+      committer!.mark(made, beganMs, this.now());
+      return startersOwn({ kind: 'threw', error });
+    }
     const end = (await committer?.commit(absence ? 'fill' : 'clear', absence, undefined)) ?? 'unknown';
-    if (end === 'unknown') this.parts.keepRemoval(this.plan.call);
+    if (end === 'unknown') this.parts.keepRemoval(call);
+    const told: Outcome = { kind: 'threw', error, entry: absence?.entry };
+    if (call.policy.keep === 'nothing' ? inheritance.personal : inheritance.uncacheable) return startersOwn(told);
     return (waiter, before) => {
-      if (before) return { kind: 'threw', error };
+      if (before) return told;
       if (end !== 'held') return AGAIN_INSISTING;
-      return this.beganMs < (waiter.call.mark?.pendingMs ?? -Infinity) ? AGAIN : { kind: 'threw', error };
+      return beganMs < (waiter.call.mark?.pendingMs ?? -Infinity) ? AGAIN : told;
     };
   }
 
-  private failed(error: unknown, outcome: 'failed' | 'timeout', loadMs: number, seal: () => void): Verdict {
+  private failed(
+    error: unknown,
+    outcome: 'failed' | 'timeout',
+    loadMs: number,
+    inheritance: Inheritance,
+    seal: () => void,
+  ): Verdict {
     const { key, policy } = this.plan.call;
     const refused = this.parts.sources.of(policy).refused(error);
     if (!refused) this.emitLoad(outcome, loadMs);
@@ -245,7 +261,7 @@ export class Landing {
     void this.committer?.release(
       staleAllowed && !refused ? { baseMs: backoffBaseMs, maxMs: backoffMaxMs } : NO_BACKOFF,
     );
-    return () => ({ kind: 'failed', error });
+    return failure(error, inheritance);
   }
 
   private tooOld(entry: Entry): boolean {
@@ -275,6 +291,16 @@ export class Landing {
     const { call, background } = this.plan;
     this.parts.hub.emit({ type: 'load', domain: call.policy.domain, key: call.key, outcome, background, ms });
   }
+}
+
+/** Whoever else waits loads for himself. */
+function startersOwn(outcome: Outcome): Verdict {
+  return (_waiter, _before, starter) => (starter ? outcome : { kind: 'alone' });
+}
+
+/** The text of an error may tell what only the starter may know. */
+function failure(error: unknown, { personal }: Inheritance): Verdict {
+  return personal ? startersOwn({ kind: 'failed', error }) : () => ({ kind: 'failed', error });
 }
 
 function previousEntry(seen: Snapshot | undefined): Entry | undefined {

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { Inheritance, type InnerValue } from '../core/composition.js';
+import { Inheritance, whyConfidential, whyNever, type InnerValue } from '../core/composition.js';
 import { parseDuration } from '../core/durations.js';
 import { CacheGuardError, describeValue } from '../core/errors.js';
 import { OptionsChecker } from '../core/field-checker.js';
@@ -7,6 +7,9 @@ import type { EntryKey } from '../core/keys.js';
 import type { LoadContext, ServedValue } from '../core/targets.js';
 import { checkVersion } from '../core/version.js';
 import type { GuardedCall } from './call.js';
+
+/** Of a call, what says whose its value is. */
+type Asked = Pick<GuardedCall, 'key' | 'policy' | 'principal'>;
 
 const check: OptionsChecker = new OptionsChecker('CacheGuard.trace');
 
@@ -76,7 +79,7 @@ export class LoadFrame {
   constructor(
     /** The engine that runs it: two applications in one process nest without sharing anything. */
     private readonly owner: object,
-    readonly call: Pick<GuardedCall, 'key' | 'policy' | 'principal'>,
+    readonly call: Asked,
     readonly directives: LoadContext,
     /** The flight that waits for this load, if one does. */
     readonly flight: object | undefined,
@@ -102,8 +105,44 @@ export class LoadFrame {
 
   /** A guarded value was read inside this load. */
   inherit(owner: object, inner: InnerValue): void {
-    // Times and generations of another application's store mean nothing to this one.
-    this.inheritance.add(owner === this.owner ? inner : { ...inner, stamps: [], uncacheable: 'inner-uncacheable' });
+    this.inheritance.add(this.known(owner, inner));
+    // Of a write nothing is served that would tell the load around it.
+    if (!this.ownsSlot) this.parent?.inherit(owner, inner);
+  }
+
+  /** A guarded value is asked for inside this load: an error, or that there is none, tells of it as well, through all loads around. */
+  ask(owner: object, asked: Asked): void {
+    // Who asks for what he makes himself learns nothing.
+    if (owner === this.owner && asked.key === this.call.key) return;
+    const why = whyNever(asked.policy, this.call.policy, this.isOwner(owner, asked));
+    if (why) this.inheritance.refuse(asked.policy.domain, why);
+    this.parent?.ask(owner, asked);
+  }
+
+  /** Asked for inside this load, a value of nobody knows whom. */
+  askUnknown(domain: string): void {
+    this.inheritance.refuse(domain, 'inner-private');
+    this.parent?.askUnknown(domain);
+  }
+
+  /** What a value inherits that this load puts. */
+  heir(owner: object, put: Asked): Inheritance {
+    const heir = new Inheritance();
+    const { policy } = this.call;
+    heir.add(this.known(owner, this.inheritance.whole(policy.domain)));
+    const why = whyConfidential(policy, put.policy, this.isOwner(owner, put));
+    if (why) heir.refuse(policy.domain, why);
+    return heir;
+  }
+
+  /** Whether a value is of the principal whose value this load makes. */
+  isOwner(owner: object, { principal }: Asked): boolean {
+    return owner === this.owner && principal === this.call.principal;
+  }
+
+  /** Times and generations of another application's store mean nothing to this one. */
+  private known(owner: object, inner: InnerValue): InnerValue {
+    return owner === this.owner ? inner : { ...inner, stamps: [], uncacheable: 'inner-uncacheable' };
   }
 }
 

@@ -9,7 +9,7 @@ import type { Interruption, Waiter } from './waiter.js';
 
 /** Loads past cache and leases, for one caller only: uncacheable results, and what would otherwise wait for itself. */
 export class LoneLoads {
-  private readonly underway = new Set<AbortController>();
+  private readonly underway = new Map<AbortController, Promise<unknown>>();
 
   constructor(private readonly parts: EngineParts) {}
 
@@ -26,26 +26,34 @@ export class LoneLoads {
   }
 
   /**
-   * Under the bulkhead, unless inside a load that holds a slot already. Rejects with what the loader threw, or with the reason of `left`,
+   * Under the bulkhead, unless inside a load that holds a slot already; counted as its caller's. Rejects with what the loader threw, or with the reason of `left`,
    * by which the caller gives up.
    */
   private async load(call: GuardedCall, left: AbortSignal): Promise<unknown> {
+    const leave = this.parts.shares.take(call);
     const abort = new AbortController();
     const onLeft = () => abort.abort(left.reason);
     if (left.aborted) onLeft();
     left.addEventListener('abort', onLeft, { once: true });
-    this.underway.add(abort);
+    const running = this.run(call, abort);
+    this.underway.set(abort, running);
     try {
-      return await this.run(call, abort);
+      return await running;
     } finally {
+      leave();
       this.underway.delete(abort);
       left.removeEventListener('abort', onLeft);
     }
   }
 
+  /** Waits until what is under way has ended, or `patience` ends. */
+  async drain(patience: Promise<void>): Promise<void> {
+    await Promise.race([Promise.allSettled(this.underway.values()), patience]);
+  }
+
   /** Gives everything up with `reason`, at shutdown. */
   close(reason: unknown): void {
-    for (const abort of this.underway) abort.abort(reason);
+    for (const abort of this.underway.keys()) abort.abort(reason);
   }
 
   private async run(call: GuardedCall, abort: AbortController): Promise<unknown> {

@@ -3,11 +3,11 @@ import { FLAG } from '../core/entry.js';
 import type { PeekedValue } from '../core/targets.js';
 import type { GuardedCall } from './call.js';
 import type { EngineParts } from './engine-parts.js';
-import { describeServed } from './served.js';
+import { describeServed, noteInner } from './served.js';
 
 /** What a reader would be given now without a load. Never throws. */
 export async function peekAt<T>(
-  { lookup, hub }: Pick<EngineParts, 'lookup' | 'hub'>,
+  { owner, lookup, hub }: Pick<EngineParts, 'owner' | 'lookup' | 'hub'>,
   call: GuardedCall,
 ): Promise<PeekedValue<T> | undefined> {
   try {
@@ -17,7 +17,9 @@ export async function peekAt<T>(
     if (decision.kind !== 'serve' || typeof found !== 'object' || found.entry.flags & FLAG.thrown) return undefined;
     const state = decision.stale ? 'stale' : 'fresh';
     const described = describeServed({ call, entry: found.entry, state, nowMs, staleMs: decision.staleMs });
-    return { ...described, value: (await seen.unpack(call.values)).take() as T };
+    const value = (await seen.unpack(call.values)).take() as T;
+    noteInner(owner, call, found.entry, decision.stale ? nowMs - decision.staleMs : undefined);
+    return { ...described, value };
   } catch (error) {
     hub.emit({ type: 'store-error', domain: call.policy.domain, operation: 'read', error });
     return undefined;

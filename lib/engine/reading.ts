@@ -10,7 +10,7 @@ import { currentFrame, type LoadFrame } from './load-frames.js';
 import { entryOf, handOut, type Answer } from './hand-out.js';
 import { refreshBehind } from './refreshing.js';
 import type { Rooms } from './rooms.js';
-import { noteServed } from './served.js';
+import { noteInner, noteServed } from './served.js';
 import type { Snapshot } from './snapshot.js';
 import { isInterruption, Waiter, type Interruption, type Outcome } from './waiter.js';
 
@@ -164,7 +164,10 @@ export class Reading {
     const own = frame?.flights()[0] as Flight | undefined;
     own?.blockedOn.add(flight);
     try {
-      return await outcome;
+      const given = await outcome;
+      // The place that it takes of its caller's is free before he asks for another one.
+      if (given.kind === 'alone') await this.flights.landed(flight);
+      return given;
     } finally {
       own?.blockedOn.delete(flight);
     }
@@ -195,6 +198,7 @@ export class Reading {
       }
       case 'threw':
         if (this.joinedAnother) this.parts.hub.emit({ type: 'coalesced', domain, key: call.key });
+        if (outcome.entry) noteInner(this.parts.owner, call, outcome.entry);
         throw outcome.error;
       case 'budget': {
         this.parts.hub.emit({ type: 'wait-timeout', domain, key: call.key });

@@ -5,11 +5,12 @@ import type { Flights } from './flights.js';
 import { runInFrame } from './load-frames.js';
 import type { Rooms } from './rooms.js';
 import type { Snapshot } from './snapshot.js';
-import { noteServed } from './served.js';
+import { noteInner, noteServed } from './served.js';
 import { isInterruption, Waiter, type Interruption } from './waiter.js';
 
 /** A load that begins after this call and replaces what is cached; shared with refreshes that came before its loader was called. */
-export async function refreshNow({ parts, flights, alone }: Rooms, call: GuardedCall): Promise<unknown> {
+export async function refreshNow(rooms: Rooms, call: GuardedCall): Promise<unknown> {
+  const { parts, flights } = rooms;
   call.signal?.throwIfAborted();
   const waiter = new Waiter(call, parts);
   // What is kept now, for a conditional refresh.
@@ -43,19 +44,30 @@ export async function refreshNow({ parts, flights, alone }: Rooms, call: Guarded
       });
       return outcome.handout(call.values);
     }
-    case 'failed':
     case 'threw':
+      if (outcome.entry) noteInner(parts.owner, call, outcome.entry);
+      throw outcome.error;
+    case 'failed':
       throw outcome.error;
     case 'aborted':
     case 'budget':
     case 'soft-timeout':
       throw interruption(parts, call, outcome);
-    default: {
-      const given = await alone.loadFor(waiter);
-      if (isInterruption(given)) throw interruption(parts, call, given);
-      return given.value;
-    }
+    default:
+      if (open) await flights.landed(open);
+      return loadAlone(rooms, call, waiter);
   }
+}
+
+/** A load past the cache, for its caller alone. Rejects with what the loader threw, or what made an end of the wait. */
+export async function loadAlone(
+  rooms: Rooms,
+  call: GuardedCall,
+  waiter = new Waiter(call, rooms.parts),
+): Promise<unknown> {
+  const given = await rooms.alone.loadFor(waiter);
+  if (isInterruption(given)) throw interruption(rooms.parts, call, given);
+  return given.value;
 }
 
 function interruption(parts: EngineParts, call: GuardedCall, why: Interruption): unknown {

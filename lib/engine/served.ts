@@ -6,15 +6,24 @@ import type { GuardedCall, Served } from './call.js';
 import type { EngineParts } from './engine-parts.js';
 import { currentFrame, currentTrace } from './load-frames.js';
 
+/** Tells the loads that this read is part of whose value is asked for, whatever becomes of it. @param call `undefined`: nobody knows whose */
+export function noteAsked(owner: object, domain: string, call: GuardedCall | undefined): void {
+  const frame = currentFrame();
+  if (call) frame?.ask(owner, call);
+  else frame?.askUnknown(domain);
+}
+
+/** Tells the load that this read is part of what it was given. @param softMs when it was stale: since when */
+export function noteInner(owner: object, call: GuardedCall, entry: Entry | undefined, softMs?: number): void {
+  const frame = currentFrame();
+  if (!frame) return;
+  frame.inherit(owner, asInner(call.policy, entry, frame.call.policy, softMs, frame.isOwner(owner, call)));
+}
+
 /** Tells the load that this read is part of, and whoever traces, what was served. */
 export function noteServed(owner: object, served: Served): void {
   const { call, entry, staleMs, nowMs } = served;
-  const frame = currentFrame();
-  if (frame) {
-    const sameOwner = call.principal === frame.call.principal;
-    const softMs = staleMs > 0 ? nowMs - staleMs : undefined;
-    frame.inherit(owner, asInner(call.policy, entry, frame.call.policy, softMs, sameOwner));
-  }
+  noteInner(owner, call, entry, staleMs > 0 ? nowMs - staleMs : undefined);
   currentTrace()?.push(describeServed(served));
   call.onServed?.(served);
 }

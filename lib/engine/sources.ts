@@ -1,10 +1,11 @@
 import type { Breaker, MakeBreaker } from '../core/breaker.js';
 import type { Clock } from '../core/clock.js';
-import { CacheGuardError, isCacheGuardError } from '../core/errors.js';
+import { CacheGuardError, errorKind, isCacheGuardError } from '../core/errors.js';
 import { Pace } from '../core/pace.js';
 import type { Policy } from '../core/policy.js';
 import { Bulkhead, type Free, type LoadPriority, type Place } from './bulkhead.js';
 import type { EventHub } from './event-hub.js';
+import { currentFrame, type LoadFrame } from './load-frames.js';
 
 const MAX_PAUSE_MS = 30_000;
 /** Refreshes per second, for each place in the bulkhead, of what another server process has left: hot keys draw more lots. */
@@ -25,7 +26,7 @@ export class Source {
   private readonly bulkhead: Bulkhead;
   private readonly recovery: Pace;
   private readonly breaker: Breaker | undefined;
-  private lastFailure: unknown;
+  private lastFailure: { readonly error: unknown; readonly personal: boolean } | undefined;
   private readonly refusals = new WeakSet<object>();
 
   constructor(
@@ -57,7 +58,7 @@ export class Source {
     return this.recovery.tryTake(RECOVERY_PER_PLACE * this.policy.concurrency);
   }
 
-  /** Calls the loader, unless its breaker is open. @throws CacheGuardError (`CG_SOURCE_BROKEN`) then */
+  /** Calls the loader in the frame of its load, unless its breaker is open. @throws CacheGuardError (`CG_SOURCE_BROKEN`) then */
   load(load: () => Promise<unknown>, signal: AbortSignal): Promise<unknown> {
     if (!this.breaker) return load();
     let running: Promise<unknown> | undefined;
@@ -83,12 +84,13 @@ export class Source {
         reject(isCacheGuardError(signal.reason, 'CG_LOAD_TIMEOUT') ? signal.reason : new Abandoned(probe));
       signal.addEventListener('abort', onAbort, { once: true });
     });
+    const frame = currentFrame();
     try {
       await Promise.race([running, givenUp]);
     } catch (error) {
       if (error instanceof Abandoned) throw error;
       if (!failed(this.policy, error)) return;
-      this.lastFailure = error;
+      this.lastFailure = { error, personal: isPersonal(frame) };
       throw error;
     } finally {
       signal.removeEventListener('abort', onAbort);
@@ -97,14 +99,23 @@ export class Source {
 
   private refusal(): Error {
     const { domain, breaker } = this.policy;
+    const { error: cause, personal } = this.lastFailure ?? {};
+    const why = personal ? `the last time it threw ${errorKind(cause)}` : 'see the cause';
     const error = new CacheGuardError(
       'CG_SOURCE_BROKEN',
-      `Domain '${domain}': the loader failed ${breaker!.failures} times in a row and is left alone for now (breaker); see the cause.`,
-      { domain, field: 'breaker', cause: this.lastFailure },
+      `Domain '${domain}': the loader failed ${breaker!.failures} times in a row and is left alone for now (breaker); ${why}.`,
+      { domain, field: 'breaker', cause: personal ? undefined : cause },
     );
     this.refusals.add(error);
     return error;
   }
+}
+
+/** Whether what a load throws may tell of a person, or of what its domain hides, to others of the domain. */
+function isPersonal(frame: LoadFrame | undefined): boolean {
+  if (!frame) return true;
+  const { scope, partition, hashKeys, encrypt } = frame.call.policy;
+  return scope === 'private' || partition !== undefined || hashKeys || encrypt || frame.inheritance.personal;
 }
 
 /** A loader that throws before it returns its promise has failed like one whose promise rejects. */

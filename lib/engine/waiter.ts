@@ -25,8 +25,8 @@ export type Outcome =
   | { readonly kind: 'backing-off' }
   /** The source failed, or there was no room to ask it: a permitted old value may stand in. */
   | { readonly kind: 'failed'; readonly error: unknown }
-  /** The source answered by throwing. */
-  | { readonly kind: 'threw'; readonly error: unknown }
+  /** The source answered by throwing. `entry`: of the absence that it is. */
+  | { readonly kind: 'threw'; readonly error: unknown; readonly entry?: Entry | undefined }
   | Interruption;
 
 /** One reader. He lives as long as his call, and joins one flight after another until he is answered. */

@@ -17,6 +17,11 @@ export interface WriteToken {
   drop(): Promise<void>;
 }
 
+interface PutOptions {
+  readonly again?: boolean;
+  readonly inheritance?: Inheritance | undefined;
+}
+
 /** Write-through. Every write is fenced against the loads and writes that it overlaps. */
 export class Writes {
   constructor(
@@ -86,12 +91,18 @@ export class Writes {
   /**
    * Takes a token and makes `value` the cached one; while the store is away, an invalidation of the key is kept instead.
    *
-   * @param again whoever is overtaken will try again at once: to invalidate meanwhile would only void the attempts of those who overtook
+   * @param options `inheritance`: what it was made from, as far as that is known; `again`: whoever is overtaken will try again at once: to invalidate meanwhile would only void the attempts of those who overtook
    */
-  async put(call: GuardedCall, value: unknown, directives: LoadDirectives, again = false): Promise<PutResult> {
+  async put(
+    call: GuardedCall,
+    value: unknown,
+    directives: LoadDirectives,
+    options: PutOptions = {},
+  ): Promise<PutResult> {
+    const { again = false, inheritance = new Inheritance() } = options;
     const reached = { version: directives.version, again };
     const token = await this.begin(call).catch((error: unknown) => this.trouble(call, 'acquire', error));
-    if (token) return this.commit(call, token, value, directives, new Inheritance(), reached);
+    if (token) return this.commit(call, token, value, directives, inheritance, reached);
     return { outcome: await this.invalidate(call, reached.version), stored: false, reason: 'store-away' };
   }
 

@@ -2,6 +2,7 @@ import { CacheGuardError, isCacheGuardError } from '../core/errors.js';
 import { DerivedKey, keySegment, tagGeneration, type KeyPart } from '../core/keys.js';
 import { askPartition } from '../core/partition.js';
 import type { Scope } from '../core/policy.js';
+import { isPrincipal } from '../core/principals.js';
 import type { AnyMethod, KeyFunction, KeysFunction, TagsFunction } from './decorator-types.js';
 import type { GuardedCall } from './method-wrapper.js';
 
@@ -63,7 +64,7 @@ export function whoseKeys(call: GuardedCall, domain: string, scope: Scope | unde
 function principalOf({ engine }: GuardedCall): string | undefined {
   try {
     const asked = engine.principal();
-    return typeof asked === 'string' && asked !== '' ? asked : undefined;
+    return isPrincipal(asked) ? asked : undefined;
   } catch {
     return undefined;
   }

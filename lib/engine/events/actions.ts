@@ -96,7 +96,7 @@ export class Actions {
     for (let tries = 1; ; tries++) {
       const directives = new LoadDirectives(NEVER_ABORTED, undefined);
       directives.setVersion(version);
-      const put = await writes.put(call, value, directives, tries < MOST_PUTS);
+      const put = await writes.put(call, value, directives, { again: tries < MOST_PUTS });
       // Another process is dealing with the same key. Of the two values the newer one stays, whichever comes last.
       if (put.stored || put.reason !== 'overlapped' || tries === MOST_PUTS) return told(put.outcome);
     }
