@@ -270,10 +270,7 @@ export class CacheGuard {
     return this.parts.sessions.token();
   }
 
-  /**
-   * Runs `run` and tells what the guard served meanwhile, and how old it was; for banners and debugging. Rejects as `run` does, and for what is
-   * no function with a CacheGuardConfigError (`CG_INVALID_OPTIONS`).
-   */
+  /** Runs `run` and tells what the guard served meanwhile, and how old it was. @throws what `run` throws; CacheGuardConfigError (`CG_INVALID_OPTIONS`) */
   trace<T>(run: () => Promise<T>): Promise<{ value: T; served: ServedValue[] }> {
     return collectServed(run);
   }

@@ -15,15 +15,11 @@ import { handout } from './lookup.js';
 import type { Snapshot } from './snapshot.js';
 import type { Ticket } from './near-cache.js';
 import { failed } from './sources.js';
+import { AGAIN, AGAIN_INSISTING, failure, startersOwn, type Verdict } from './verdicts.js';
 import type { Outcome, Waiter } from './waiter.js';
 
-/** Says what one waiter gets; `before`: he came before the loader was called; `starter`: the loader was his. */
-export type Verdict = (waiter: Waiter, before: boolean, starter: boolean) => Outcome;
-
-const AGAIN: Outcome = { kind: 'again', insist: false };
 const NO_BACKOFF = { baseMs: 0, maxMs: 0 };
 const UNDIRECTED = new LoadDirectives(NEVER_ABORTED, undefined);
-const AGAIN_INSISTING: Outcome = { kind: 'again', insist: true };
 
 /** From the end of a load to what everybody gets: makes the entry, commits it, and says who may have it. */
 export class Landing {
@@ -291,16 +287,6 @@ export class Landing {
     const { call, background } = this.plan;
     this.parts.hub.emit({ type: 'load', domain: call.policy.domain, key: call.key, outcome, background, ms });
   }
-}
-
-/** Whoever else waits loads for himself. */
-function startersOwn(outcome: Outcome): Verdict {
-  return (_waiter, _before, starter) => (starter ? outcome : { kind: 'alone' });
-}
-
-/** The text of an error may tell what only the starter may know. */
-function failure(error: unknown, { personal }: Inheritance): Verdict {
-  return personal ? startersOwn({ kind: 'failed', error }) : () => ({ kind: 'failed', error });
 }
 
 function previousEntry(seen: Snapshot | undefined): Entry | undefined {
