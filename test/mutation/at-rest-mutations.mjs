@@ -112,8 +112,8 @@ export const atRestMutations = [
   breaking(14)(
     'at rest: a value of any length is kept',
     'engine/packing.ts',
-    'if (bytes.length > maxValueBytes) return',
-    'if (false) return',
+    'if (bytes.length > maxValueBytes)',
+    'if (false)',
     [LARGE, 'is handed out, not kept, and says the mend (compressed above 0) [memory]'],
   ),
   shows(
