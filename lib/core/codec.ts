@@ -7,6 +7,11 @@ export interface Codec {
   /** Stored with each entry; 1 to 63 are this library's, 64 to 255 are yours. */
   readonly id: number;
   readonly name: string;
+  /**
+   * `true`: its bytes can name an object in several places, and within itself. What is read is then walked once, and refused where it would
+   * not have been kept.
+   */
+  readonly links?: boolean;
   encode(value: unknown): Buffer;
   decode(bytes: Buffer): unknown;
 }

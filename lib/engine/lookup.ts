@@ -69,7 +69,7 @@ export class Lookup {
       tier: 'l2',
       id: entry.id,
       bytes: entry.payload.length,
-      unpack: this.opener(parsed, call),
+      unpack: this.opener(parsed, call.policy),
     };
   }
 
@@ -96,7 +96,7 @@ export class Lookup {
       tier: 'l2',
       id: reply.bytes ? entryIdOf(reply.bytes) : '',
       bytes: reply.bytes?.length ?? 0,
-      unpack: this.opener(parsed, call),
+      unpack: this.opener(parsed, call.policy),
     };
   }
 
@@ -143,7 +143,7 @@ export class Lookup {
   }
 
   /** A closure that holds nothing of the call but its policy: it may be kept for long. */
-  private opener(parsed: Parsed, { policy }: GuardedCall): Snapshot['unpack'] {
+  private opener(parsed: Parsed, policy: Policy): Snapshot['unpack'] {
     return (values) => this.unpack(parsed, values, policy);
   }
 

@@ -81,10 +81,17 @@ export function unpack<T>(
   const { flags, payload } = packed;
   const codec = codecs.byId(packed.codec, typeof wanted === 'object' ? wanted : undefined);
   if (!codec) throw new TypeError(`no codec has the number ${packed.codec}`);
-  const open = (bytes: Buffer): Unpacked<T> => ({
-    bytes: bytes.length,
-    take: taker<T>(() => codec.decode(bytes), (flags & FLAG.plain) !== 0, options),
-  });
+  const open = (bytes: Buffer): Unpacked<T> => {
+    let sound = codec.links !== true;
+    const decode = () => {
+      const value = codec.decode(bytes);
+      // Few bytes could be endlessly many values, or a cycle, to whoever writes the answer out.
+      sound ||= shapeOf(value, 'none', maxValueBytes).kind !== 'refused';
+      if (!sound) throw new TypeError('a value that is never kept');
+      return value;
+    };
+    return { bytes: bytes.length, take: taker<T>(decode, (flags & FLAG.plain) !== 0, options) };
+  };
   if (flags & FLAG.compressed) return inflate(payload, { maxOutputLength: maxValueBytes }).then(open);
   if (payload.length > maxValueBytes) throw new RangeError(tooLong(payload, maxValueBytes));
   return open(payload);

@@ -102,11 +102,18 @@ export const atRestMutations = [
     'if (false) throw',
     [LARGE, 'is a miss where it is found (compressed above false) [memory]'],
   ),
+  breakingUnit(13)(
+    'at rest: what names itself is read',
+    'engine/packing.ts',
+    "sound ||= shapeOf(value, 'none', maxValueBytes).kind !== 'refused';",
+    'sound = true;',
+    ['packing', 'what names itself, or few objects that are endlessly many, is not read'],
+  ),
   breaking(14)(
     'at rest: a value of any length is kept',
     'engine/packing.ts',
-    'if (bytes.length > maxValueBytes) return',
-    'if (false) return',
+    'if (bytes.length > maxValueBytes)',
+    'if (false)',
     [LARGE, 'is handed out, not kept, and says the mend (compressed above 0) [memory]'],
   ),
   shows(

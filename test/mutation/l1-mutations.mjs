@@ -169,15 +169,15 @@ export const l1Mutations = [
   breaking(10)(
     "memory holds on to its first reader's call",
     'engine/lookup.ts',
-    'bytes: reply.bytes?.length ?? 0,\n      unpack: this.opener(parsed, ownCodec(call)),',
-    'bytes: reply.bytes?.length ?? 0,\n      unpack: (values) => this.unpack(parsed, values, ownCodec(call)),',
+    'bytes: reply.bytes?.length ?? 0,\n      unpack: this.opener(parsed, call.policy),',
+    'bytes: reply.bytes?.length ?? 0,\n      unpack: (values) => this.unpack(parsed, values, call.policy),',
     [VALUES, "not the first reader's call, with all that its loader holds [memory]"],
   ),
   breaking(10)(
     "memory holds on to its loader's call",
     'engine/lookup.ts',
-    'bytes: entry.payload.length,\n      unpack: this.opener(parsed, ownCodec(call)),',
-    'bytes: entry.payload.length,\n      unpack: (values) => this.unpack(parsed, values, ownCodec(call)),',
+    'bytes: entry.payload.length,\n      unpack: this.opener(parsed, call.policy),',
+    'bytes: entry.payload.length,\n      unpack: (values) => this.unpack(parsed, values, call.policy),',
     [VALUES, "not the first reader's call, with all that its loader holds [memory]"],
   ),
   breaking(10)('trust outlives a second', CORE, 'export const TRUST_MS = 900;', 'export const TRUST_MS = 9_000;', [

@@ -71,14 +71,18 @@ describe('foreign and corrupt bytes', () => {
     'an entry of another format': (fleet, name) => fleet.raw.set(name, header({ 1: 2, 2: 0 })),
     'what looks like a newer entry with a higher version': (fleet, name) => fleet.raw.set(name, header({ 2: 16 })),
     'what looks like a removed entry': (fleet, name) => fleet.raw.set(name, header({ 2: 64 })),
-    'a payload that no codec reads': async (fleet, name) => {
+    'a payload that no codec reads': forged(1, '{broken'),
+    'a value that contains itself': forged(2, '[{"self":0}]'),
+  };
+  function forged(codec: number, text: string) {
+    return async (fleet: Fleet, name: string): Promise<void> => {
       const now = Date.now();
       const at = { beganMs: now - 1_000, softMs: now + 60_000, hardMs: now + 60_000, loadMs: 1 };
       const { schema, epoch } = await known(fleet, name);
       const shape = {
         id: 'aabbccddeeff0011',
         flags: 0,
-        codec: 1,
+        codec,
         version: undefined,
         etag: undefined,
         stamps: [],
@@ -91,11 +95,11 @@ describe('foreign and corrupt bytes', () => {
         epoch,
         whileRevalidateMs: 0,
         ifErrorMs: 0,
-        payload: Buffer.from('{broken'),
+        payload: Buffer.from(text),
       };
       await fleet.raw.set(name, encodeEntry(bytes));
-    },
-  };
+    };
+  }
   async function known(fleet: Fleet, name: string): Promise<{ schema: number; epoch: number }> {
     const bytes = (await fleet.raw.getBuffer(name))!;
     return { epoch: bytes.readUInt32BE(42), schema: bytes.readUInt32BE(46) };

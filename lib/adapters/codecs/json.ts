@@ -30,6 +30,7 @@ function refuseProto(key: string, value: unknown): unknown {
 export const richJson: Codec = {
   id: 2,
   name: 'json-rich',
+  links: true,
   encode: (value) => Buffer.from(stringify(value, REDUCERS), 'utf8'),
   decode(bytes) {
     try {
