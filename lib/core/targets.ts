@@ -81,6 +81,7 @@ export interface PutResult {
 /** What is known of a served value; for banners, traces and `explain`. */
 export interface ServedValue {
   readonly domain: string;
+  /** As the store knows it; empty where nothing is kept, because nobody can tell whose it would be. */
   readonly key: string;
   /** `loaded`: by this reader's wait. `stale`: past its soft TTL or invalidated, served by policy. */
   readonly state: 'fresh' | 'stale' | 'loaded' | 'uncached';

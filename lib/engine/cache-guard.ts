@@ -31,7 +31,7 @@ import { loaderOf, type Loader } from './projecting.js';
 import { Reading } from './reading.js';
 import { Reconciliations } from './reconciliation/reconciliations.js';
 import type { LastReconciliation, ReconcileOptions, ReconciliationReport } from './reconciliation/report.js';
-import { refreshNow } from './refreshing.js';
+import { loadAlone, refreshNow } from './refreshing.js';
 import { makeRooms, type CacheGuardParts, type Rooms } from './rooms.js';
 import { noteAsked } from './served.js';
 import type { Warming } from './warming/warming.js';
@@ -293,8 +293,8 @@ export class CacheGuard {
   }
 
   private uncached<T>(target: ReadTarget<T>, load: Loader<T>): Promise<T> {
-    // Whatever is made from what nobody vouches for must not be kept either.
-    if (this.closing) noteAsked(this, target.domain, undefined);
+    if (!this.closing) return loadAlone(this.rooms, this.calls.unkeyed(target, load)) as Promise<T>;
+    noteAsked(this, target.domain, undefined);
     return loaderOf(target, load)(new LoadDirectives(NEVER_ABORTED, undefined) as LoadContext<T>);
   }
 }

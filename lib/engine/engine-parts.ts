@@ -16,6 +16,7 @@ import type { KeyMaker } from './key-maker.js';
 import type { LeaseKeeper } from './lease-keeper.js';
 import type { Lookup } from './lookup.js';
 import type { NearCache } from './near-cache.js';
+import type { PrincipalShares } from './principal-shares.js';
 import type { Sessions } from './session.js';
 import type { StoreHealth } from './store-health.js';
 
@@ -50,6 +51,7 @@ export interface EngineParts {
   readonly keeper: LeaseKeeper;
   readonly sessions: Sessions;
   readonly sources: Sources;
+  readonly shares: PrincipalShares;
   readonly deadlines: Deadlines;
   readonly sequence: Sequence;
   /** Keys whose refresh backs off: a bounded memory that spares the store a refused attempt for each stale read. */

@@ -15,8 +15,6 @@ export class Flights {
   /** All that have not landed, open to readers or not. */
   private readonly underway = new Map<Flight, Promise<void>>();
   private readonly perDomain = new Map<string, number>();
-  /** By domain and principal; none for whom nothing is in flight. */
-  private readonly perPrincipal = new Map<string, number>();
 
   constructor(private readonly parts: EngineParts) {}
 
@@ -36,7 +34,6 @@ export class Flights {
    */
   start<T>(plan: FlightPlan, before: (flight: Flight) => T): T {
     const { domain, maxKeysInFlight } = plan.call.policy;
-    const principal = this.hasRoom(plan);
     const count = this.perDomain.get(domain) ?? 0;
     if (count >= maxKeysInFlight) {
       this.parts.hub.emit({ type: 'overload', domain, key: plan.call.key, bound: 'keys-in-flight' });
@@ -46,6 +43,7 @@ export class Flights {
         { domain, field: 'maxKeysInFlight' },
       );
     }
+    const leave = this.parts.shares.take(plan.call);
     const { key } = plan.call;
     const registry = plan.forced ? this.forced : this.open;
     const flight = new Flight(plan, this.parts, (done) => {
@@ -53,37 +51,14 @@ export class Flights {
     });
     registry.set(key, flight);
     this.perDomain.set(domain, count + 1);
-    if (principal !== undefined) this.perPrincipal.set(principal, (this.perPrincipal.get(principal) ?? 0) + 1);
     const result = before(flight);
     const landed = flight.run().finally(() => {
       this.underway.delete(flight);
       this.perDomain.set(domain, this.perDomain.get(domain)! - 1);
-      if (principal !== undefined) this.hasLanded(principal);
+      leave();
     });
     this.underway.set(flight, landed);
     return result;
-  }
-
-  /** @returns what the caller is counted as; `undefined`: nobody knows who has called */
-  private hasRoom({ call }: FlightPlan): string | undefined {
-    const caller = call.principal ?? this.parts.keys.caller();
-    if (caller === undefined) return undefined;
-    const { domain, maxKeysInFlightPerPrincipal } = call.policy;
-    const principal = `${domain}:${caller}`;
-    if ((this.perPrincipal.get(principal) ?? 0) < maxKeysInFlightPerPrincipal) return principal;
-    this.parts.hub.emit({ type: 'overload', domain, key: call.key, bound: 'keys-in-flight-per-principal' });
-    throw new CacheGuardOverloadError(
-      'CG_OVERLOADED',
-      `Domain '${domain}': ${maxKeysInFlightPerPrincipal} keys have a load in flight for one principal, no more may start; ` +
-        'raise maxKeysInFlightPerPrincipal, or bound the keys that a caller can ask for.',
-      { domain, field: 'maxKeysInFlightPerPrincipal' },
-    );
-  }
-
-  private hasLanded(principal: string): void {
-    const left = this.perPrincipal.get(principal)! - 1;
-    if (left > 0) this.perPrincipal.set(principal, left);
-    else this.perPrincipal.delete(principal);
   }
 
   /** The store could not be told of an invalidation: nobody who comes from now on is given what began before it. */

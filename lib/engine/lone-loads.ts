@@ -26,10 +26,11 @@ export class LoneLoads {
   }
 
   /**
-   * Under the bulkhead, unless inside a load that holds a slot already. Rejects with what the loader threw, or with the reason of `left`,
+   * Under the bulkhead, unless inside a load that holds a slot already; counted as its caller's. Rejects with what the loader threw, or with the reason of `left`,
    * by which the caller gives up.
    */
   private async load(call: GuardedCall, left: AbortSignal): Promise<unknown> {
+    const leave = this.parts.shares.take(call);
     const abort = new AbortController();
     const onLeft = () => abort.abort(left.reason);
     if (left.aborted) onLeft();
@@ -38,6 +39,7 @@ export class LoneLoads {
     try {
       return await this.run(call, abort);
     } finally {
+      leave();
       this.underway.delete(abort);
       left.removeEventListener('abort', onLeft);
     }

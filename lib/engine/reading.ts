@@ -164,7 +164,10 @@ export class Reading {
     const own = frame?.flights()[0] as Flight | undefined;
     own?.blockedOn.add(flight);
     try {
-      return await outcome;
+      const given = await outcome;
+      // The place that it takes of its caller's is free before he asks for another one.
+      if (given.kind === 'alone') await this.flights.landed(flight);
+      return given;
     } finally {
       own?.blockedOn.delete(flight);
     }

@@ -9,7 +9,8 @@ import { noteInner, noteServed } from './served.js';
 import { isInterruption, Waiter, type Interruption } from './waiter.js';
 
 /** A load that begins after this call and replaces what is cached; shared with refreshes that came before its loader was called. */
-export async function refreshNow({ parts, flights, alone }: Rooms, call: GuardedCall): Promise<unknown> {
+export async function refreshNow(rooms: Rooms, call: GuardedCall): Promise<unknown> {
+  const { parts, flights } = rooms;
   call.signal?.throwIfAborted();
   const waiter = new Waiter(call, parts);
   // What is kept now, for a conditional refresh.
@@ -52,12 +53,21 @@ export async function refreshNow({ parts, flights, alone }: Rooms, call: Guarded
     case 'budget':
     case 'soft-timeout':
       throw interruption(parts, call, outcome);
-    default: {
-      const given = await alone.loadFor(waiter);
-      if (isInterruption(given)) throw interruption(parts, call, given);
-      return given.value;
-    }
+    default:
+      if (open) await flights.landed(open);
+      return loadAlone(rooms, call, waiter);
   }
+}
+
+/** A load past the cache, for its caller alone. Rejects with what the loader threw, or what made an end of the wait. */
+export async function loadAlone(
+  rooms: Rooms,
+  call: GuardedCall,
+  waiter = new Waiter(call, rooms.parts),
+): Promise<unknown> {
+  const given = await rooms.alone.loadFor(waiter);
+  if (isInterruption(given)) throw interruption(rooms.parts, call, given);
+  return given.value;
 }
 
 function interruption(parts: EngineParts, call: GuardedCall, why: Interruption): unknown {

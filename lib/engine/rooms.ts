@@ -22,6 +22,7 @@ import { LoneLoads } from './lone-loads.js';
 import { Lookup } from './lookup.js';
 import { NearCache } from './near-cache.js';
 import { PendingInvalidations } from './pending.js';
+import { PrincipalShares } from './principal-shares.js';
 import { Probes } from './probes.js';
 import { RecentEvents } from './recent-events.js';
 import { signalHandler } from './signals.js';
@@ -70,6 +71,7 @@ export function makeRooms(owner: object, given: CacheGuardParts): Rooms {
   const pending = new PendingInvalidations(hub);
   const carryOut = () => pending.carryOut(invalidations.carryOut);
   const settled = () => invalidations.settled();
+  const keys = new KeyMaker(domains, hub, given);
   const health = new StoreHealth({ store, clock, ids, hub, trust, pending, settled, carryOut });
   const parts: EngineParts = {
     owner,
@@ -80,7 +82,8 @@ export function makeRooms(owner: object, given: CacheGuardParts): Rooms {
     sealing,
     thrown,
     hub,
-    keys: new KeyMaker(domains, hub, given),
+    keys,
+    shares: new PrincipalShares({ keys, hub }),
     near,
     health,
     keepRemoval: (call) => invalidations.keepRemoval(call),

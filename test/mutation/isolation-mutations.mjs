@@ -232,17 +232,44 @@ export const isolationMutations = [
   ),
   breaks(
     'isolation: one principal takes all keys in flight',
-    'engine/flights.ts',
-    'if ((this.perPrincipal.get(principal) ?? 0) < maxKeysInFlightPerPrincipal) return principal;',
-    'if (maxKeysInFlightPerPrincipal > 0) return principal;',
+    'engine/principal-shares.ts',
+    'if (count >= maxKeysInFlightPerPrincipal) {',
+    'if (maxKeysInFlightPerPrincipal === 0) {',
     [PRIVATE, 'one principal cannot take all keys in flight [memory]'],
   ),
+  breaks('isolation: what has landed still counts for its principal', 'engine/flights.ts', '      leave();', '', [
+    PRIVATE,
+    'one principal cannot take all keys in flight [memory]',
+  ]),
   breaks(
-    'isolation: what has landed still counts for its principal',
-    'engine/flights.ts',
-    'if (principal !== undefined) this.hasLanded(principal);',
+    'isolation: what is loaded alone counts for nobody',
+    'engine/lone-loads.ts',
+    'const leave = this.parts.shares.take(call);',
+    'const leave = () => {};',
+    [PRINCIPALS, 'what a principal loads alone, past the cache, counts as his [memory]'],
+  ),
+  breaks('isolation: what was loaded alone still counts', 'engine/lone-loads.ts', '      leave();', '', [
+    PRINCIPALS,
+    'what a principal loads alone, past the cache, counts as his [memory]',
+  ]),
+  ...[
+    ['reading', "if (given.kind === 'alone') await this.flights.landed(flight);"],
+    ['refreshing', 'if (open) await flights.landed(open);'],
+  ].map(([file, find]) =>
+    breaks(
+      `isolation: a load that has landed counts for whom it refers to a load alone (${file})`,
+      `engine/${file}.ts`,
+      find,
+      '',
+      [PRINCIPALS, 'who waited for a load of his own in vain has the place of that [memory]'],
+    ),
+  ),
+  breaks(
+    'isolation: nobody loads without bounds',
+    'engine/cache-guard.ts',
+    'if (!this.closing) return loadAlone(this.rooms, this.calls.unkeyed(target, load)) as Promise<T>;',
     '',
-    [PRIVATE, 'one principal cannot take all keys in flight [memory]'],
+    [PRINCIPALS, 'what nobody loads is bounded as what others do: places, rate, breaker [memory]'],
   ),
   breaks(
     'isolation: the key itself is not hidden',

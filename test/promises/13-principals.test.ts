@@ -24,6 +24,9 @@ const domains = {
   hidden: { ...DOMAINS.balances, hashKeys: true, breaker },
   made: { ...DOMAINS.balances, breaker },
   inner: { ...DOMAINS.balances, scope: 'private' },
+  two: { ...DOMAINS.balances, maxKeysInFlightPerPrincipal: 2 },
+  single: { ...DOMAINS.balances, maxKeysInFlightPerPrincipal: 1 },
+  narrow: { ...DOMAINS.balances, scope: 'private', bulkhead: { concurrency: 2, queue: 1 }, breaker },
 } as const satisfies DomainPolicies;
 
 const start = (fleet: Fleet): Promise<Member> =>
@@ -112,5 +115,74 @@ describe('what a load has thrown', () => {
     // Where all are told the same, they are.
     await read('public', 'ada');
     expect(((await read('public', 'bob')) as Error).cause).toEqual(new RangeError('the balance of ada'));
+  });
+});
+
+describe('bounds', () => {
+  promise(13, 'what a principal loads alone, past the cache, counts as his', BOTH, async (fleet) => {
+    const a = await start(fleet);
+    const target = { domain: 'two', key: 'gold' };
+    await a.guard.getOrLoad(target, async (context) => (context.doNotCache(), 0));
+    const source = fleet.source<number>();
+    const read = (user: string | undefined) => as(user, () => a.guard.getOrLoad(target, source.load));
+    const first = [read('ada'), read('ada')];
+    await source.call(2);
+    await expect(read('ada')).rejects.toMatchObject({ code: 'CG_OVERLOADED', field: 'maxKeysInFlightPerPrincipal' });
+    const others = [read('bob'), read(undefined), read(undefined), read(undefined)];
+    await source.call(6);
+    for (const call of source.calls) call.resolve(1);
+    expect(await Promise.all([...first, ...others])).toEqual([1, 1, 1, 1, 1, 1]);
+    // What has ended counts no more.
+    const next = read('ada');
+    (await source.call(7)).resolve(2);
+    expect(await next).toBe(2);
+  });
+
+  promise(13, 'who waited for a load of his own in vain has the place of that', BOTH, async (fleet) => {
+    const a = await start(fleet);
+    for (const does of ['getOrLoad', 'refresh'] as const) {
+      const own = counted<number>((context, call) => (context.doNotCache(), call));
+      const ask = () => as('ada', () => a.guard[does]({ domain: 'single', key: does }, own));
+      expect(await Promise.all([ask(), ask()])).toEqual([1, 2]);
+    }
+  });
+
+  promise(13, 'what nobody loads is bounded as what others do: places, rate, breaker', BOTH, async (fleet) => {
+    const a = await start(fleet);
+    const source = fleet.source<number>();
+    const read = (load = source.load) => a.guard.getOrLoad({ domain: 'narrow', key: 'gold' }, load);
+    const reads = [read(), read(), read()];
+    await source.call(2);
+    await expect(read()).rejects.toMatchObject({ code: 'CG_OVERLOADED', field: 'bulkhead.queue' });
+    expect(source.calls).toHaveLength(2);
+    source.calls[0]!.resolve(1);
+    (await source.call(3)).resolve(3);
+    source.calls[1]!.resolve(2);
+    expect(await Promise.all(reads)).toEqual([1, 2, 3]);
+    // Not by what it reads itself: that takes no place of its own.
+    const nested = (depth: number): Promise<number> =>
+      depth === 0
+        ? as('ada', () => read(async () => 7))
+        : a.guard.getOrLoad({ domain: 'narrow', key: `${depth}` }, () => nested(depth - 1));
+    expect(await Promise.all([nested(3), nested(3)])).toEqual([7, 7]);
+    const failure = new RangeError('of nobody');
+    await expect(read(() => Promise.reject(failure))).rejects.toBe(failure);
+    await expect(read()).rejects.toMatchObject({ code: 'CG_SOURCE_BROKEN' });
+  });
+
+  promise(5, 'who is nobody waits no longer than his budget, and may give up', MEMORY, async (fleet) => {
+    const a = await start(fleet);
+    const source = fleet.source<number>();
+    const leaving = new AbortController();
+    const read = (signal?: AbortSignal) =>
+      a.guard.getOrLoad({ domain: 'narrow', key: 'gold', signal }, source.load).catch((error: unknown) => error);
+    const [waits, leaves] = [read(), read(leaving.signal)];
+    await source.call(2);
+    const reason = new Error('left');
+    leaving.abort(reason);
+    expect(await leaves).toBe(reason);
+    expect(source.calls[1]!.context.signal.reason).toBe(reason);
+    await fleet.pass(60_000);
+    expect(await waits).toMatchObject({ code: expect.stringMatching(/^CG_(WAIT|LOAD)_TIMEOUT$/) });
   });
 });
