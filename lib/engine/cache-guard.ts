@@ -97,7 +97,7 @@ export class CacheGuard {
     const warmed = this.warmings.close();
     await Promise.all([this.events.close(), this.reconciliations.close()]);
     const reason = new CacheGuardError('CG_CLOSED', 'The application is shutting down; this load was given up.');
-    await this.rooms.flights.drain(patience, reason);
+    await Promise.all([this.rooms.flights.drain(patience, reason), this.rooms.alone.drain(patience)]);
     await warmed;
     cancel();
     this.rooms.alone.close(reason);

@@ -9,7 +9,7 @@ import type { Interruption, Waiter } from './waiter.js';
 
 /** Loads past cache and leases, for one caller only: uncacheable results, and what would otherwise wait for itself. */
 export class LoneLoads {
-  private readonly underway = new Set<AbortController>();
+  private readonly underway = new Map<AbortController, Promise<unknown>>();
 
   constructor(private readonly parts: EngineParts) {}
 
@@ -35,9 +35,10 @@ export class LoneLoads {
     const onLeft = () => abort.abort(left.reason);
     if (left.aborted) onLeft();
     left.addEventListener('abort', onLeft, { once: true });
-    this.underway.add(abort);
+    const running = this.run(call, abort);
+    this.underway.set(abort, running);
     try {
-      return await this.run(call, abort);
+      return await running;
     } finally {
       leave();
       this.underway.delete(abort);
@@ -45,9 +46,14 @@ export class LoneLoads {
     }
   }
 
+  /** Waits until what is under way has ended, or `patience` ends. */
+  async drain(patience: Promise<void>): Promise<void> {
+    await Promise.race([Promise.allSettled(this.underway.values()), patience]);
+  }
+
   /** Gives everything up with `reason`, at shutdown. */
   close(reason: unknown): void {
-    for (const abort of this.underway) abort.abort(reason);
+    for (const abort of this.underway.keys()) abort.abort(reason);
   }
 
   private async run(call: GuardedCall, abort: AbortController): Promise<unknown> {

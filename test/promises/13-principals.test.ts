@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { DomainPolicies } from 'nestjs-cache-guard';
 import { describe, expect } from 'vitest';
 import { makeBreaker } from '../../lib/adapters/breaker.js';
-import { DOMAINS, type Fleet, type Member } from './support/fleet.js';
+import { DOMAINS, settle, type Fleet, type Member } from './support/fleet.js';
 import { BOTH, MEMORY, promise } from './support/promise.js';
 import { counted } from './support/source.js';
 
@@ -168,6 +168,18 @@ describe('bounds', () => {
     const failure = new RangeError('of nobody');
     await expect(read(() => Promise.reject(failure))).rejects.toBe(failure);
     await expect(read()).rejects.toMatchObject({ code: 'CG_SOURCE_BROKEN' });
+  });
+
+  promise(15, 'what nobody loads may land while the application shuts down', BOTH, async (fleet) => {
+    const a = await start(fleet);
+    const source = fleet.source<number>();
+    const read = a.guard.getOrLoad({ domain: 'narrow', key: 'gold' }, source.load);
+    const { resolve } = await source.call(1);
+    const closed = a.guard.close();
+    await settle();
+    resolve(1);
+    expect(await read).toBe(1);
+    await closed;
   });
 
   promise(5, 'who is nobody waits no longer than his budget, and may give up', MEMORY, async (fleet) => {
