@@ -1,4 +1,4 @@
-import { Injectable, Module, type Type } from '@nestjs/common';
+import { Inject, Injectable, Module, type Type } from '@nestjs/common';
 import {
   Cached,
   CacheGuardModule,
@@ -27,6 +27,12 @@ class Accounts {
     return `${id} ${acting.user} ${++this.loads}`;
   }
 
+  @Cached({ domain: 'accounts', name: 'checked', key: (id: string) => id })
+  async check(_id: string): Promise<string> {
+    if (acting.user === 'u1') throw new Error('none');
+    return `account of ${acting.user}`;
+  }
+
   @Invalidates({ domain: 'accounts', key: (id: string) => id })
   async close(id: string): Promise<void> {
     this.runs.push(`close ${id}`);
@@ -52,9 +58,25 @@ class Accounts {
   }
 }
 
+/** Public, and made of what is private. */
+@Injectable()
+class Pages {
+  @Inject(Accounts) private readonly accounts!: Accounts;
+
+  @Cached({ domain: 'offers', name: 'written', key: () => 'page' })
+  async written(): Promise<string> {
+    return this.accounts.rename('a');
+  }
+
+  @Cached({ domain: 'offers', name: 'failed', key: () => 'page' })
+  async failed(): Promise<string> {
+    return this.accounts.check('a').catch(() => `no account of ${acting.user}`);
+  }
+}
+
 const start = async (over: Partial<CacheGuardModuleOptions> = {}) => {
-  const made = await startApp({ imports: [privateRoot(over)], providers: [Accounts] });
-  return { ...made, accounts: made.of<Accounts>(Accounts) };
+  const made = await startApp({ imports: [privateRoot(over)], providers: [Accounts, Pages] });
+  return { ...made, accounts: made.of<Accounts>(Accounts), pages: made.of<Pages>(Pages) };
 };
 
 describe('a method that writes', () => {
@@ -82,7 +104,7 @@ describe('a method that writes', () => {
 
   it('does not run where its invalidation is impossible', async () => {
     const { accounts } = await start();
-    for (const who of [undefined, '']) {
+    for (const who of [undefined, '', ' ', 'undefined']) {
       expect(await failureOf(() => as(who, () => accounts.close('a')))).toMatchObject({ code: 'CG_UNUSABLE_KEY' });
     }
     expect(accounts.runs).toEqual([]);
@@ -92,13 +114,22 @@ describe('a method that writes', () => {
     const { accounts } = await start();
     for (const who of ['u1', 'u2']) await as(who, () => accounts.find('a'));
     expect(await as('u1', () => accounts.rename('a'))).toBe('a u1 renamed');
-    expect(await as(undefined, () => accounts.rename('a'))).toBe('a undefined renamed');
+    for (const who of [undefined, 'undefined', 'null'])
+      expect(await as(who, () => accounts.rename('a'))).toBe(`a ${who} renamed`);
     expect(await as('u1', () => accounts.find('a'))).toBe('a u1 renamed');
     expect(await as('u2', () => accounts.find('a'))).toBe('a u2 2');
     await as('u1', () => accounts.suggest('a'));
     expect(await as('u1', () => accounts.suggested('a'))).toBe('a u1 new');
     expect(await as('u2', () => accounts.suggested('a'))).toBe('a u2 3');
   });
+});
+
+it('a public method that writes, or fails to read, what is private tells it to its caller alone', async () => {
+  const { pages } = await start();
+  for (const who of ['u1', 'u2', 'u1']) {
+    expect(await as(who, () => pages.written())).toBe(`a ${who} renamed`);
+    expect(await as(who, () => pages.failed())).toBe(who === 'u1' ? 'no account of u1' : 'account of u2');
+  }
 });
 
 describe('refused at boot', () => {
