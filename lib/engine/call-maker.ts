@@ -89,20 +89,6 @@ export class CallMaker {
     };
   }
 
-  /** As `call`, where that is `undefined`: for a load that nothing is kept of, and that nobody joins. */
-  unkeyed<T>(target: ReadTarget<T>, load: Loader<T>): GuardedCall {
-    return {
-      policy: this.sourceHealth.inForce(this.policy(target)),
-      key: '',
-      keyInput: target.key,
-      generations: [],
-      values: NO_OPTIONS,
-      origin: target.origin ?? target.name ?? 'getOrLoad',
-      signal: target.signal,
-      load: loaderOf(target, load),
-    };
-  }
-
   private policy(target: KeyTarget & { readonly origin?: string | undefined }): Policy {
     // Whoever names nobody, because he does not know whose it is, has said all the same that it is somebody's.
     const overrides = Object.hasOwn(target, 'principal') ? { ...target, scope: 'private' as const } : target;
