@@ -12,16 +12,17 @@ const thrownInside = new WeakSet<object>();
 /**
  * What such a call reads, and how it loads it.
  *
- * @param routed of a request, whose objects nobody changes; left out: the method's own
+ * @param key what it is kept under; left out: the key of any method
+ * @param again makes that key once more, from what the arguments are by then
  */
 export function planRead(
   call: GuardedCall,
   definition: CachedDefinition,
-  routed?: KeyPart,
+  key: KeyPart = keyOf(call, definition.domain, definition.key),
+  again: () => unknown = () => keyOf(call, definition.domain, definition.key),
 ): PlannedCall & { readonly target: MethodTarget } {
   const { domain } = definition;
-  const key = routed ?? keyOf(call, domain, definition.key);
-  const changeable = !routed && definition.key && call.args.some((arg) => typeof arg === 'object' && arg !== null);
+  const changeable = call.args.some((arg) => typeof arg === 'object' && arg !== null);
   const target: MethodTarget = {
     domain,
     key,
@@ -29,7 +30,7 @@ export function planRead(
     tags: tagsOf(call, domain, definition.tags),
     origin: call.method,
     [METHOD_ARGS]: call.args,
-    [KEY_AGAIN]: changeable ? () => keyOf(call, domain, definition.key) : undefined,
+    [KEY_AGAIN]: changeable ? again : undefined,
     ...definition.keeping,
   };
   return { target, load: () => remembering(call.proceed) };

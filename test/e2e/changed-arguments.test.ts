@@ -1,8 +1,19 @@
-import { Injectable } from '@nestjs/common';
-import { Cached, CacheGuardModule, Refreshes } from 'nestjs-cache-guard';
+import {
+  Body,
+  Controller,
+  Injectable,
+  Post,
+  UseInterceptors,
+  type CallHandler,
+  type ExecutionContext,
+  type NestInterceptor,
+} from '@nestjs/common';
+import { Cached, CacheGuardModule, Refreshes, routeKey } from 'nestjs-cache-guard';
+import { tap, type Observable } from 'rxjs';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { uniqueNamespace } from '../support/namespace.js';
-import { startApp } from './support/app.js';
+import { gate, startApp } from './support/app.js';
+import { ADAPTERS, listenOn } from './support/http-face.js';
 
 interface Query {
   user: string;
@@ -33,6 +44,27 @@ class Accounts {
   @Cached({ domain: 'accounts', name: 'object', key: ({ user }: Query) => counting(user) })
   async object({ user }: Query): Promise<string> {
     return user;
+  }
+}
+
+/** As a logger does that takes out of the request what must not be written down. */
+@Injectable()
+class Redacting implements NestInterceptor {
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    const { body } = context.switchToHttp().getRequest<{ body: Query }>();
+    return next.handle().pipe(tap(() => (body.user = 'redacted')));
+  }
+}
+
+const ROUTE = { methods: ['POST'], statuses: [201], vary: { headers: ['X-Any'] } } as const;
+
+@Controller()
+class AccountsController {
+  @Post('find')
+  @UseInterceptors(Redacting)
+  @Cached({ domain: 'behind', key: ({ user }: Query) => user, http: ROUTE })
+  async find(@Body() query: Query): Promise<string> {
+    return `value of ${query.user}`;
   }
 }
 
@@ -98,3 +130,34 @@ describe('an argument that is changed after the call', () => {
     expect(keys).toBe(4);
   });
 });
+
+it.each(ADAPTERS)(
+  'a request that is changed after its answer replaces nothing in the background [%s]',
+  async (adapter) => {
+    const domains = { behind: { freshness: 'experience', bulkhead: { concurrency: 1 } } } as const;
+    const { ask, guard, events } = await listenOn(adapter, { controllers: [AccountsController] }, { domains });
+    const headers = { 'content-type': 'application/json', 'x-any': '1' };
+    const target = { domain: 'behind', key: routeKey({ key: 'ada', headers: { 'x-any': '1' } }) };
+    const find = async () => (await ask('/find', { method: 'POST', headers, body: '{"user":"ada"}' })).body;
+    expect(await find()).toBe('value of ada');
+    await guard.invalidate(target);
+    const refreshed = new Promise<void>((resolve) => {
+      guard.on(({ type }) => type === 'uncacheable' && resolve());
+    });
+    // The refresh behind waits for its turn until the answer is out.
+    const [entered, left] = [gate(), gate()];
+    const other = guard.getOrLoad({ domain: 'behind', key: 'other' }, async () => {
+      entered.open();
+      await left.passed;
+      return 'other';
+    });
+    await entered.passed;
+    expect(await find()).toBe('value of ada');
+    left.open();
+    await Promise.all([other, refreshed]);
+    expect(events).toContainEqual(
+      expect.objectContaining({ type: 'uncacheable', reason: 'key-changed', origin: 'AccountsController.find' }),
+    );
+    expect(await guard.peek(target)).toMatchObject({ value: 'value of ada' });
+  },
+);

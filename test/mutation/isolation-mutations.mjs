@@ -446,7 +446,7 @@ export const isolationMutations = [
   shows(
     'isolation: an explicit key is not made again',
     'nest/planned-read.ts',
-    '[KEY_AGAIN]: changeable ? () => keyOf(call, domain, definition.key) : undefined,',
+    '[KEY_AGAIN]: changeable ? again : undefined,',
     '',
     ['changed-arguments', 'stores nothing under the key of the call: explicit'],
   ),
@@ -456,5 +456,12 @@ export const isolationMutations = [
     'if (moved) loadContext().doNotCache();',
     '',
     ['changed-arguments', 'is written under no key, and the values of both are loaded anew'],
+  ),
+  shows(
+    'isolation: the key of a route is made again as that of a method',
+    'nest/http/route-read.ts',
+    'planRead(call, this.definition, key, again)',
+    'planRead(call, this.definition, key)',
+    ['changed-arguments', 'a request that is changed after its answer replaces nothing in the background [Express]'],
   ),
 ];

@@ -85,7 +85,8 @@ class RouteRead {
 
   private async read(key: KeyPart): Promise<unknown> {
     const { call, answer, plan, request } = this;
-    const planned = planRead(call, this.definition, key);
+    const again = () => routeKeyOf(call, this.definition, plan, request, this.context);
+    const planned = planRead(call, this.definition, key, again);
     const target: MethodTarget = { ...planned.target, [ON_SERVED]: answer.onServed };
     const load = (directives: LoadContext) => this.watched(planned.load, directives);
     const { guard } = call.engine;
