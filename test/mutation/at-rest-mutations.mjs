@@ -62,8 +62,8 @@ export const atRestMutations = [
   breaks(
     'at rest: what is made from an encrypted value is kept readable',
     'core/composition.ts',
-    "  if (inner.encrypt && !outer.encrypt) return 'inner-encrypted';\n",
-    '',
+    "return inner.encrypt && !outer.encrypt ? 'inner-encrypted' : undefined;",
+    'return undefined;',
     [REST, 'is kept where that is encrypted as well, and nowhere else [memory]'],
   ),
   shows('at rest: etags are readable', SEALING, 'sealed: true, etag: undefined,', 'sealed: true,', READABLE),

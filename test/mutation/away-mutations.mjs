@@ -89,7 +89,7 @@ export const awayMutations = [
   breaking(9)(
     'away: an answer leaves the old value in memory',
     'engine/landing.ts',
-    'this.parts.near.drop(this.plan.call.key);',
+    'this.parts.near.drop(call.key);',
     '',
     [LOADS, 'an answer that was thrown is delivered, and the old value is not served in its place later [redis]'],
   ),
@@ -195,7 +195,7 @@ export const awayMutations = [
   breaking(9)(
     'away: what the source said is gone is back with the store',
     'engine/landing.ts',
-    "if (end === 'unknown') this.parts.keepRemoval(this.plan.call);",
+    "if (end === 'unknown') this.parts.keepRemoval(call);",
     '',
     [LOADS, 'an answer that was thrown while the store was away also outlives its return [redis]'],
   ),

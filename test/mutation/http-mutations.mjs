@@ -101,8 +101,8 @@ export const httpMutations = [
   ),
   route(
     'route: the header of versions is not in Vary',
-    'nest/http/route-read.ts',
-    'if (versionHeader !== undefined) names.add(asWritten(versionHeader));',
+    'nest/http/route-plan.ts',
+    'if (sign?.header !== undefined) variedHeaders.add(sign.header.toLowerCase());',
     '',
     [MOUNTS, 'whose version is in Accept names it in Vary, and keeps each [Express]'],
   ),

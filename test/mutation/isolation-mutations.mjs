@@ -121,8 +121,8 @@ export const isolationMutations = [
   breaks(
     'isolation: where the function throws, one may be anybody',
     'engine/key-maker.ts',
-    '} catch {\n      return false;',
-    '} catch {\n      return true;',
+    'return asked === undefined || asked === principal;\n    } catch {\n      return false;',
+    'return asked === undefined || asked === principal;\n    } catch {\n      return true;',
     [PRINCIPALS, 'in the name of another is refused to whom is not nobody, but cannot be told [memory]'],
   ),
   breaks(
@@ -177,7 +177,7 @@ export const isolationMutations = [
   ),
   breaks(
     'isolation: an error tells nothing to who waits',
-    'engine/landing.ts',
+    'engine/verdicts.ts',
     "return personal ? startersOwn({ kind: 'failed', error }) : () => ({ kind: 'failed', error });",
     "return personal ? () => ({ kind: 'failed', error }) : () => ({ kind: 'failed', error });",
     [MADE_FROM, 'is told to nobody who waits for the same load: neither value, answer, nor failure [memory]'],

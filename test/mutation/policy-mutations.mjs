@@ -157,9 +157,9 @@ export const policyMutations = [
   ),
   breaking(14)(
     'an uncacheable result goes to everybody',
-    'engine/landing.ts',
-    'this.now());\n      return (_waiter, _before, starter) =>\n        starter ?',
-    'this.now());\n      return () =>\n        true ?',
+    'engine/verdicts.ts',
+    'return (_waiter, _before, starter) => (starter ? outcome',
+    'return (_waiter, _before, starter) => (typeof starter === "boolean" ? outcome',
     ['14-uncacheable', 'goes to the caller whose loader ran; the others load for themselves, all at once [memory]'],
   ),
   breaking(14)(
@@ -179,15 +179,15 @@ export const policyMutations = [
   breaking(14)(
     'an exception in a function of the policy leaks its lease',
     'engine/landing.ts',
-    'seal();\n    await this.committer?.release(NO_BACKOFF);',
-    'seal();',
+    "await this.committer?.release(NO_BACKOFF);\n    if (result.kind === 'threw') return failure",
+    "if (result.kind === 'threw') return failure",
     [INPUT, 'isAbsent that throws: the value is returned, and no lease is left [memory]'],
   ),
   breaking(14)(
     'what is made from critical data is kept',
     'core/composition.ts',
-    "if (inner.freshness === 'critical') return 'inner-critical';",
-    '',
+    "?? (inner.freshness === 'critical' ? 'inner-critical' : undefined);",
+    ';',
     [NESTED, 'experience over critical serves no old balance [memory]'],
   ),
   breaking(15)(
