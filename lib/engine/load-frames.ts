@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { Inheritance, whyConfidential, whyNever, type InnerValue } from '../core/composition.js';
 import { parseDuration } from '../core/durations.js';
 import { CacheGuardError, describeValue } from '../core/errors.js';
@@ -7,6 +6,7 @@ import type { EntryKey } from '../core/keys.js';
 import type { LoadContext, ServedValue } from '../core/targets.js';
 import { checkVersion } from '../core/version.js';
 import type { GuardedCall } from './call.js';
+import { OwnContext } from './own-context.js';
 
 /** Of a call, what says whose its value is. */
 type Asked = Pick<GuardedCall, 'key' | 'policy' | 'principal'>;
@@ -146,11 +146,11 @@ export class LoadFrame {
   }
 }
 
-const frames = new AsyncLocalStorage<LoadFrame | undefined>();
-const traces = new AsyncLocalStorage<ServedValue[]>();
+const frames = new OwnContext<LoadFrame | undefined>();
+const traces = new OwnContext<ServedValue[]>();
 
 export function currentFrame(): LoadFrame | undefined {
-  return frames.getStore();
+  return frames.current;
 }
 
 export function runInFrame<T>(frame: LoadFrame | undefined, run: () => T): T {
@@ -166,8 +166,8 @@ export async function collectServed<T>(run: () => Promise<T>): Promise<{ value: 
 
 /** Whether somebody wants to know what is served here. */
 export function currentTrace(): ServedValue[] | undefined {
-  const trace = traces.getStore();
-  return trace && frames.getStore() === undefined ? trace : undefined;
+  const trace = traces.current;
+  return trace && frames.current === undefined ? trace : undefined;
 }
 
 export const NEVER_ABORTED: AbortSignal = new AbortController().signal;
@@ -182,5 +182,5 @@ export function isBehind(context: LoadContext): boolean {
  * that was constructed without Nest, a call that goes past the cache) an inert one, so that the method works all the same.
  */
 export function loadContext<T = unknown>(): LoadContext<T> {
-  return (frames.getStore()?.directives ?? new LoadDirectives(NEVER_ABORTED, undefined)) as LoadContext<T>;
+  return (frames.current?.directives ?? new LoadDirectives(NEVER_ABORTED, undefined)) as LoadContext<T>;
 }

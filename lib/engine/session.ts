@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Clock } from '../core/clock.js';
 import { OptionsChecker } from '../core/field-checker.js';
 import { entryKey, type EntryKey } from '../core/keys.js';
@@ -7,6 +6,7 @@ import type { InvalidationResult } from '../core/targets.js';
 import { WriteMarks, type WriteMark } from '../core/write-marks.js';
 import { generationTtl } from './call.js';
 import type { Domains } from './domains.js';
+import { OwnContext } from './own-context.js';
 
 export interface SessionOptions {
   readonly token?: unknown;
@@ -24,7 +24,7 @@ interface Session {
  * Who has written what, along the async context of a request: he is not shown by a stale policy what he has replaced, while others may be.
  */
 export class Sessions {
-  private readonly storage = new AsyncLocalStorage<Session>();
+  private readonly sessions = new OwnContext<Session>();
   /** An application without sessions pays for no look at the async context. */
   private used = false;
 
@@ -44,8 +44,8 @@ export class Sessions {
     const { token } = check.options(options, ['token']);
     this.used = true;
     const marks = WriteMarks.read(token, (domain) => this.domains.has(domain));
-    const open = this.storage.getStore();
-    if (!open) return this.storage.run({ marks, capped: new Set() }, run);
+    const open = this.sessions.current;
+    if (!open) return this.sessions.run({ marks, capped: new Set() }, run);
     open.marks.addAll(marks);
     open.capped.clear();
     return run();
@@ -53,7 +53,7 @@ export class Sessions {
 
   /** `undefined` outside of a session, and in one that has written nothing. */
   token(): string | undefined {
-    const session = this.storage.getStore();
+    const session = this.sessions.current;
     if (!session) return undefined;
     for (const domain of session.marks.domains) {
       const mark = this.capped(session, domain)!;
@@ -66,7 +66,7 @@ export class Sessions {
   /** What the session that is open here has written of a domain. */
   markOf(domain: string): WriteMark | undefined {
     if (!this.used) return undefined;
-    const session = this.storage.getStore();
+    const session = this.sessions.current;
     return session && this.capped(session, domain);
   }
 
@@ -76,7 +76,7 @@ export class Sessions {
    * @param keys that it concerned; none for tags and domains
    */
   wrote(domain: string, outcome: InvalidationResult['outcome'], keys: readonly EntryKey[]): void {
-    const session = this.used ? this.storage.getStore() : undefined;
+    const session = this.used ? this.sessions.current : undefined;
     if (!session) return;
     const times = keys.length > 0 ? keys.map((key) => this.now(domain, key)) : [this.now(domain)];
     const atMs = after(times.reduce((latest, ms) => Math.max(latest, ms)));

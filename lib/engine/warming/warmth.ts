@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
+import { OwnContext } from '../own-context.js';
 
 /** Says to reads and loads that they are part of a warming. */
 export interface Warmth {
@@ -8,11 +8,11 @@ export interface Warmth {
   over: boolean;
 }
 
-const warmths = new AsyncLocalStorage<Warmth | undefined>();
+const warmths = new OwnContext<Warmth | undefined>();
 
 /** The warming that this code is part of, if it is part of one. */
 export function currentWarmth(): Warmth | undefined {
-  const warmth = warmths.getStore();
+  const warmth = warmths.current;
   return warmth?.over ? undefined : warmth;
 }
 

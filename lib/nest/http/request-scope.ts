@@ -1,5 +1,5 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import type { ExecutionContext } from '@nestjs/common';
+import { OwnContext } from '../../engine/own-context.js';
 
 /** In which handler's call we are: a request, a message or a resolver. */
 export interface RequestScope {
@@ -14,17 +14,17 @@ export type PrincipalFunction = (context?: ExecutionContext) => string | undefin
 
 /** One per application: the requests of another application in the same process are not seen here. */
 export class RequestScopes {
-  private readonly storage = new AsyncLocalStorage<RequestScope>();
+  private readonly scopes = new OwnContext<RequestScope>();
 
   /** `principal` is asked at each read and not once per request, because a handler may act for somebody else after a log-in. */
   constructor(private readonly ask: PrincipalFunction | undefined) {}
 
   get current(): RequestScope | undefined {
-    return this.storage.getStore();
+    return this.scopes.current;
   }
 
   run<T>(scope: RequestScope, run: () => T): T {
-    return this.storage.run(scope, run);
+    return this.scopes.run(scope, run);
   }
 
   principal(): string | undefined {
