@@ -36,7 +36,7 @@ describe('a context of its owner’s', () => {
       enter = enter(() => {
         const value = { i };
         seen.push(new WeakRef(value));
-        return (i % 2 === 0 ? a : b).run(value, () => AsyncResource.bind((run) => run()) as Enter);
+        return (i % 2 === 0 ? a : b).run(value, () => AsyncResource.bind<Enter, undefined>((run) => run()));
       });
     }
     await setImmediate();
