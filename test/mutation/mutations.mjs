@@ -5,6 +5,7 @@ import { httpMutations } from './http-mutations.mjs';
 import { isolationMutations } from './isolation-mutations.mjs';
 import { l1Mutations } from './l1-mutations.mjs';
 import { largeEventMutations } from './large-event-mutations.mjs';
+import { ownershipMutations } from './ownership-mutations.mjs';
 import { policyMutations } from './policy-mutations.mjs';
 import { protocolMutations } from './protocol-mutations.mjs';
 import { sourceMutations } from './source-mutations.mjs';
@@ -21,5 +22,6 @@ export const mutations = [
   ...waitMutations,
   ...atRestMutations,
   ...isolationMutations,
+  ...ownershipMutations,
   ...httpMutations,
 ];
