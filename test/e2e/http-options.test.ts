@@ -90,13 +90,17 @@ describe('http of @Cached, at boot', () => {
     });
   });
 
-  it.each(['@Follows', '@Warmed'])('is refused where %s could not name its keys', async (decorator) => {
+  it.each([
+    ['@Follows', 'a header', { http: { vary: { headers: ['x-a'] } } }],
+    ['@Warmed', 'a header', { http: { vary: { headers: ['x-a'] } } }],
+    ['@Follows', 'a parameter beside a key', { name: 'list', key: () => 'all', http: { query: ['lang'] } }],
+  ] as const)('is refused where %s could not name its keys: %s', async (decorator, _what, options) => {
     const decorate = decorator === '@Follows' ? Follows({ on: 'x', args: () => [] }) : Warmed({ args: () => [[]] });
     @Controller()
     class Routes {
       @Get()
       @decorate
-      @Cached({ domain: 'offers', http: { vary: { headers: ['x-a'] } } })
+      @Cached({ domain: 'offers', ...options })
       async list(): Promise<void> {}
     }
     expect(await boot(Routes)).toMatchObject({

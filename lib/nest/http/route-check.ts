@@ -37,5 +37,6 @@ export function routeProblems(
 function saysMore({ settings, taken, severalPaths }: RoutePlan, { key }: CachedDefinition): boolean {
   const { headers, cookies, by, query } = settings;
   if (headers.length + cookies.length > 0 || by || severalPaths) return true;
-  return !key && query.some((name) => !taken.query.has(name));
+  // Beside an explicit key, all that is declared counts.
+  return query.some((name) => key !== undefined || !taken.query.has(name));
 }
